@@ -1,0 +1,227 @@
+"""The nouns that every room shares: what a customer asks, what must hold afterwards, what systems answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """Somebody who may write to the contact center; the systems of record know them by these values."""
+
+    customer_id: str
+    business_partner: str
+    locale: str
+    name: str
+    email: str
+    phone: str
+    street: str
+    city: str
+    postcode: str
+    country: str
+    tier: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One contact as the agent sees it; `index` is its name in every run, from 1."""
+
+    index: int
+    arrival_s: float
+    channel: str
+    locale: str
+    customer_name: str
+    customer_email: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One tool call of a happy path.
+
+    Each argument's source is `$slot` (a fact of the request), `@operation.field.field` (what an earlier
+    answer said; a number indexes a list) or a literal.
+    """
+
+    operation: str
+    arguments: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedEffect:
+    """One change that the ledgers must show once, and only once, when the request is done right.
+
+    `entity` is the id of what was changed (order, customer, ...); amount in minor units, None where the
+    effect moves no money; `details` are further fields that the ledger entry must carry.
+    """
+
+    service: str
+    kind: str
+    entity: str
+    amount_minor: int | None = None
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What must hold once the request has settled.
+
+    `effects` in full if the agent says done, none of them if it declines or hands over; `told` are values that
+    a done reply must contain; `decline` means the only right answers are to decline or to hand over.
+    """
+
+    effects: tuple[ExpectedEffect, ...] = ()
+    told: tuple[str, ...] = ()
+    decline: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What is true about a request and hidden from the agent: oracles judge by it, the simulated model acts on it.
+
+    `difficulty` is the chance in [0, 1] that the model, at temperature 1 and with clean data, errs somewhere.
+    """
+
+    customer: Customer
+    intents: tuple[str, ...]
+    slots: Mapping[str, str]
+    path: tuple[Step, ...]
+    expectation: Expectation
+    difficulty: float
+    patience_s: float
+    deadline_s: float
+    edge_cases: tuple[str, ...] = ()
+    scripted: bool = False
+
+
+class ReplyStatus(StrEnum):
+    """What the agent says about its own work."""
+
+    DONE = "done"
+    DECLINED = "declined"
+    HANDED_OVER = "handed_over"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The agent's last word to the customer. `done` claims that everything asked for has been done."""
+
+    text: str
+    status: ReplyStatus = ReplyStatus.DONE
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One thing a service can be asked to do, named `service.Entity.verb`.
+
+    `arguments` maps names to JSON types; those not in `optional` must be there. `effect_kind` is the kind of
+    ledger entry that a successful write leaves ("" for reads).
+    """
+
+    service: str
+    name: str
+    summary: str
+    arguments: Mapping[str, str]
+    optional: frozenset[str] = frozenset()
+    effect_kind: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """`service.Entity.verb`."""
+        return f"{self.service}.{self.name}"
+
+    @property
+    def writes(self) -> bool:
+        """Whether the operation changes a system of record."""
+        return bool(self.effect_kind)
+
+
+class Answer:
+    """What a service puts on the wire: status, headers (lower-case names) and the body's bytes.
+
+    `wire_bytes` is the Content-Length that was announced; a shorter body was cut on the way.
+    """
+
+    __slots__ = ("body", "headers", "status", "wire_bytes")
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes, wire_bytes: int = -1) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.wire_bytes = len(body) if wire_bytes < 0 else wire_bytes
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, {self.headers}, {self.body[:80]!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One thing that truly happened in a system of record, and which request and call caused it."""
+
+    service: str
+    kind: str
+    document: str
+    entity: str
+    customer_id: str
+    index: int
+    call: int
+    time_s: float
+    amount_minor: int | None = None
+    currency: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+
+
+class Outcome(StrEnum):
+    """What became of a request: exactly one, the first that applies in this order."""
+
+    FAILED_SILENT = "failed_silent"
+    CRASHED = "crashed"
+    RUNAWAY = "runaway"
+    FAILED_LOUD = "failed_loud"
+    ABANDONED = "abandoned"
+    LATE = "late"
+    ESCALATED = "escalated"
+    RESOLVED = "resolved"
+    UNSETTLED = "unsettled"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether somebody has to be told: everything but escalated, resolved and unsettled."""
+        return self not in _NOT_FAILURES
+
+
+_NOT_FAILURES = frozenset({Outcome.ESCALATED, Outcome.RESOLVED, Outcome.UNSETTLED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What an oracle found in one request: a failure mode with its evidence.
+
+    `events` are positions in the request's event log; `faults` the fault ids in the causal path; `mast` the code
+    of the MAST taxonomy where one fits. A failure's identity is (mode, oracle, tool).
+    """
+
+    index: int
+    mode: str
+    oracle: str
+    outcome: Outcome | None
+    message: str
+    tool: str = ""
+    events: tuple[int, ...] = ()
+    faults: tuple[str, ...] = ()
+    mast: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The judgement of one request: its outcome, the finding that decided it, and everything else that applied."""
+
+    index: int
+    outcome: Outcome
+    mode: str = ""
+    tags: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
