@@ -16,16 +16,12 @@ DETAIL: Final = 5
 
 ARRIVED: Final = "arrived"  # name: channel, detail: intent
 STARTED: Final = "started"  # an agent worker took the request
-CALLED: Final = (
-    "called"  # name: operation, detail: canonical arguments (for the model: role, messages, tools)
-)
+CALLED: Final = "called"  # name: operation, detail: canonical arguments (for the model: role, messages, tools)
 ANSWERED: Final = "answered"  # name: operation, status, detail: xxh3 of the body as the agent got it
 TIMED_OUT: Final = "timed_out"  # name: operation, detail: the call's time-out
 BROKE: Final = "broke"  # name: operation, detail: what happened to the connection
 CANCELLED: Final = "cancelled"  # name: operation: the agent gave the call up
-FAULT: Final = (
-    "fault"  # name: fault id, detail: drawn, limited:..., preempted:..., cancelled:..., delivered, seen
-)
+FAULT: Final = "fault"  # name: fault id, detail: drawn, limited:..., preempted:..., cancelled:..., delivered, seen
 LEDGER: Final = "ledger"  # name: service.kind, detail: document entity amount
 VALVE: Final = "valve"  # name: valve, detail: what it did
 AGENT: Final = "agent"  # name: what the agent did (hand_over, role)

@@ -73,7 +73,7 @@ def gamma(key: int, shape: float, scale: float = 1.0) -> float:
     c = 1.0 / math.sqrt(9.0 * d)
     while True:
         x = standard_normal(sub_key(key, b"normal"))
-        v = (1.0 + c * x) ** 3
+        v: float = (1.0 + c * x) ** 3
         u = unit(sub_key(key, b"accept"))
         if v > 0.0 and math.log(u or _UNIT) < 0.5 * x * x + d - d * v + d * math.log(v):
             return float(d * v * scale)

@@ -21,9 +21,7 @@ def duration_s(text: object) -> float:
     """Return seconds from `250ms`, `30s`, `10m`, `2h` or `1d`. Raises ValueError, also when the unit is missing."""
     match = _DURATION.fullmatch(str(text).strip())
     if match is None:
-        raise ValueError(
-            f"{text!r} is not a duration: write a number and a unit (us, ms, s, m, h, d), such as 30s"
-        )
+        raise ValueError(f"{text!r} is not a duration: write a number and a unit (us, ms, s, m, h, d), such as 30s")
     return _number(match[1]) * _SECONDS[match[2]]
 
 
@@ -52,9 +50,7 @@ def size_bytes(text: object) -> int:
     """Return bytes from `512B`, `40kB` or `1MiB`. Raises ValueError."""
     match = _SIZE.fullmatch(str(text).strip())
     if match is None:
-        raise ValueError(
-            f"{text!r} is not a size: write a number and a unit (B, kB, KiB, MB, MiB), as in 512B"
-        )
+        raise ValueError(f"{text!r} is not a size: write a number and a unit (B, kB, KiB, MB, MiB), as in 512B")
     return round(_number(match[1]) * _BYTES[match[2]])
 
 

@@ -32,9 +32,7 @@ _ALL = (
     _operation("crm", "Customer.find", "Find a customer by e-mail address.", email=_TEXT),
     _operation("crm", "Customer.get", "Read a customer.", customer_id=_TEXT),
     _operation("crm", "Customer.verify", "Check a customer's identity.", customer_id=_TEXT, postcode=_TEXT),
-    _operation(
-        "crm", "Customer.update_address", "Change the address.", "address", customer_id=_TEXT, **_ADDRESS
-    ),
+    _operation("crm", "Customer.update_address", "Change the address.", "address", customer_id=_TEXT, **_ADDRESS),
     _operation(
         "crm",
         "Customer.update_contact",
@@ -49,13 +47,9 @@ _ALL = (
     _operation("crm", "Subscription.change", "Change the plan.", "plan", customer_id=_TEXT, plan=_TEXT),
     _operation("crm", "Subscription.cancel", "Cancel the subscription.", "plan_cancelled", customer_id=_TEXT),
     _operation("crm", "Appointment.slots", "List free appointment slots.", customer_id=_TEXT),
-    _operation(
-        "crm", "Appointment.book", "Book an appointment.", "appointment", customer_id=_TEXT, slot=_TEXT
-    ),
+    _operation("crm", "Appointment.book", "Book an appointment.", "appointment", customer_id=_TEXT, slot=_TEXT),
     _operation("crm", "Loyalty.get", "Read the loyalty points.", customer_id=_TEXT),
-    _operation(
-        "crm", "Ticket.create", "Open a ticket for a human.", "ticket", customer_id=_TEXT, topic=_TEXT
-    ),
+    _operation("crm", "Ticket.create", "Open a ticket for a human.", "ticket", customer_id=_TEXT, topic=_TEXT),
     _operation("crm", "Note.create", "Write a note on the customer.", "note", customer_id=_TEXT, text=_TEXT),
     # Order management
     _operation("orders", "Order.get", "Read an order.", order_id=_TEXT),
@@ -159,9 +153,7 @@ _ALL = (
         etag=_TEXT,
         optional="etag",
     ),
-    _operation(
-        "sap", "SalesOrder.cancel", "Cancel a sales order.", "sales_order_cancelled", sales_order=_TEXT
-    ),
+    _operation("sap", "SalesOrder.cancel", "Cancel a sales order.", "sales_order_cancelled", sales_order=_TEXT),
     _operation(
         "sap",
         "SalesOrder.release_block",
