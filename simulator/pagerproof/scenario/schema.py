@@ -1,0 +1,146 @@
+"""What a scenario file may say, as pydantic models; every quantity carries its unit in the file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from pagerproof import units
+
+Seconds = Annotated[float, BeforeValidator(units.duration_s)]
+PerSecond = Annotated[float, BeforeValidator(units.rate_per_s)]
+Share = Annotated[float, BeforeValidator(units.share)]
+Bytes = Annotated[int, BeforeValidator(units.size_bytes)]
+
+
+class Strict(BaseModel):
+    """A mapping in a file: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=False)
+
+
+class Arrivals(Strict):
+    """When requests come. `process` decides which of the other keys are used; others must be absent.
+
+    contact_center: intraday profile x Gamma day factor at mean `rate`, beginning at `starts_at` after midnight
+    poisson, constant: at `rate`
+    ramp: from `rate` to `to` over `over`, then `to`
+    spike: `rate`, and `to` within [`at`, `at` + `over`)
+    replay: the column `timestamp` (seconds, or ISO 8601) of the CSV file `file`, relative to its first row
+    """
+
+    process: Literal["contact_center", "poisson", "constant", "ramp", "spike", "replay"] = "contact_center"
+    rate: PerSecond | None = None
+    to: PerSecond | None = None
+    at: Seconds | None = None
+    over: Seconds | None = None
+    starts_at: Seconds | None = None
+    day_factor_shape: float | None = Field(default=None, gt=0)
+    file: str | None = None
+
+
+class Beta(Strict):
+    """A Beta distribution of success probability; a request's difficulty is one minus its draw."""
+
+    a: float = Field(gt=0)
+    b: float = Field(gt=0)
+
+
+class Patience(Strict):
+    """How long a customer waits: for the answer, or only in the queue before an agent worker starts."""
+
+    dist: Literal["exponential", "lognormal", "constant", "infinite"] = "lognormal"
+    median: Seconds | None = None
+    mean: Seconds | None = None
+    sigma: float = 0.6
+    applies_to: Literal["answer", "queue"] = "answer"
+
+
+class RequestOverride(Strict):
+    """What a scenario fixes about one request by its index; such a request is marked scripted."""
+
+    intent: str | None = None
+    edge_cases: tuple[str, ...] = ()
+    channel: str | None = None
+    locale: str | None = None
+    difficulty: Share | None = None
+    patience: Seconds | None = None
+    amount: str | None = None
+
+
+class Workload(Strict):
+    """Who asks for what, when, and how hard it is."""
+
+    arrivals: Arrivals = Arrivals()
+    intents: str = "contact_center"
+    only_intents: tuple[str, ...] = ()
+    abcd: str | None = None
+    locales: tuple[str, ...] = ("en_US", "de_DE", "fr_FR", "es_ES", "pl_PL", "ja_JP")
+    customers_per_locale: int = Field(default=250, ge=1, le=100_000)
+    channels: dict[str, Share] = {"chat": 0.62, "voice": 0.19, "email": 0.19}
+    difficulty: Beta = Beta(a=5.8, b=1.265)
+    patience: Patience = Patience(median=240.0)
+    deadline: Seconds = 180.0
+    edge_cases: Share = 0.04
+    requests: dict[int, RequestOverride] = {}
+
+
+class FaultUse(Strict):
+    """One fault model used by a scenario.
+
+    `intensity` multiplies the trigger's probability; `at` makes it strike at exactly these indices instead of by its
+    own trigger (scripted); `armed` faults may stay silent, `required` ones must fire. `operations` narrows the target.
+    """
+
+    use: str
+    id: str | None = None
+    intensity: float = Field(default=1.0, ge=0)
+    probability: Share | None = None
+    at: tuple[int, ...] = ()
+    only: Literal["first", "every"] = "every"
+    expect: Literal["required", "armed"] = "required"
+    operations: tuple[str, ...] = ()
+    parameters: dict[str, Any] = {}
+
+
+class AgentUse(Strict):
+    """Which agent runs by default, and how many requests it works on at once (none: without limit)."""
+
+    use: str = "hardened"
+    concurrency: int | None = Field(default=None, ge=1)
+
+
+class Limits(Strict):
+    """Where the simulator itself ends a request that does not end: the outcome is then `runaway`."""
+
+    calls_per_request: int = Field(default=60, ge=1)
+    cost_per_request_usd: float = Field(default=5.0, gt=0)
+    horizon: Seconds | None = None
+
+
+class Gate(Strict):
+    """One threshold, such as `silent_failure.rate < 0.1%`, with the reason for its limit."""
+
+    gate: str
+    source: str = ""
+    evidence: Literal["documented", "incident", "measured", "assumed"] = "assumed"
+    model_input: bool = False
+
+
+class Scenario(Strict):
+    """A scenario file."""
+
+    schema_: Literal["pagerproof/scenario/1"] = Field(alias="schema")
+    id: str
+    title: str
+    description: str = ""
+    requests: int = Field(default=1000, ge=1, le=10_000_000)
+    seed: int = Field(default=1, ge=0, lt=2**63)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    agent: AgentUse = AgentUse()
+    workload: Workload = Workload()
+    services: dict[str, dict[str, Any]] = {}
+    faults: tuple[FaultUse, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    limits: Limits = Limits()
