@@ -83,3 +83,9 @@ class Livelock(AgentMisbehaved):
 
 class Spin(AgentMisbehaved):
     """One callback never returns: code spins without awaiting."""
+
+
+class Interrupted(PagerproofError):
+    """The user pressed Ctrl-C: the run ends with what it has."""
+
+    exit_status = 130

@@ -68,7 +68,7 @@ def gamma(key: int, shape: float, scale: float = 1.0) -> float:
     """Return the gamma draw (Marsaglia & Tsang 2000, with keyed retries), for any shape above 0."""
     if shape < 1.0:
         boost = unit(sub_key(key, b"boost")) ** (1.0 / shape)
-        return gamma(sub_key(key, b"raised"), shape + 1.0, scale) * boost
+        return float(gamma(sub_key(key, b"raised"), shape + 1.0, scale) * boost)
     d = shape - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
     while True:

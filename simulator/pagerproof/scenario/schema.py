@@ -80,7 +80,7 @@ class Workload(Strict):
     customers_per_locale: int = Field(default=250, ge=1, le=100_000)
     channels: dict[str, Share] = {"chat": 0.62, "voice": 0.19, "email": 0.19}
     difficulty: Beta = Beta(a=5.8, b=1.265)
-    patience: Patience = Patience(median=240.0)
+    patience: Patience = Patience.model_validate({"median": "240s"})
     deadline: Seconds = 180.0
     edge_cases: Share = 0.04
     requests: dict[int, RequestOverride] = {}

@@ -1,0 +1,5 @@
+"""`python -m pagerproof` is the command `pagerproof`."""
+
+from pagerproof.cli.main import main
+
+main()

@@ -1,0 +1,263 @@
+"""The agent's boundary: where a tool call becomes a call on a service, under its faults and its time-out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+import orjson
+from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
+
+from pagerproof import events
+from pagerproof.kernel import SimulationLoop
+from pagerproof.model import Answer, Operation
+from pagerproof.protocols import Call, Case, Decision, Injector, Service
+from pagerproof.rng import key_of
+from pagerproof.scenario.schema import Limits
+from pagerproof.tools import ConnectionLost, ToolError, ToolResult, ToolTimeout
+
+_EXPIRED = Answer(0, {}, b"")  # what the guard timer puts into a call's future
+_CHAT = "llm.Chat.create"
+
+
+class RequestStopped(BaseException):
+    """The simulator ended this request at one of its limits; not an Exception, so that no agent carries on."""
+
+
+class Boundary:
+    """What all requests of a run share on the way to the services."""
+
+    def __init__(
+        self,
+        *,
+        loop: SimulationLoop,
+        seed: int,
+        services: Mapping[str, Service],
+        injector: Injector,
+        limits: Limits,
+    ) -> None:
+        self.loop = loop
+        self.seed = seed
+        self.injector = injector
+        self.limits = limits
+        self.services: dict[str, Service] = {}
+        self.operations: dict[str, Operation] = {}
+        for service in services.values():
+            for name, operation in service.operations.items():
+                self.services[name] = service
+                self.operations[name] = operation
+        self.watched: set[int] = set()
+
+    def toolbox(self, case: Case) -> CaseToolbox:
+        """Return the toolbox that carries out calls for this request."""
+        return CaseToolbox(self, case)
+
+
+class CaseToolbox:
+    """The innermost toolbox of one request; implements `pagerproof.tools.Toolbox`."""
+
+    __slots__ = ("_boundary", "_case", "_case_key")
+
+    def __init__(self, boundary: Boundary, case: Case) -> None:
+        self._boundary = boundary
+        self._case = case
+        self._case_key = key_of(boundary.seed, case.index)
+
+    async def call(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        *,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
+        attempt: int = 1,
+    ) -> ToolResult:
+        """Carry out one physical call. Raises ToolTimeout, ConnectionLost, or ToolError for unusable arguments."""
+        boundary = self._boundary
+        case = self._case
+        now = boundary.loop.time()
+        number = case.calls = case.calls + 1
+        if number > boundary.limits.calls_per_request or case.cost_usd > boundary.limits.cost_per_request_usd:
+            self._stop(now)
+        known = boundary.operations.get(operation)
+        if known is None:
+            return self._no_such_operation(operation, number, now)
+        asked = _canonical(operation, arguments)
+        call = Call(
+            case,
+            known,
+            arguments,
+            number,
+            attempt,
+            self._key_of_call(operation, asked, attempt),
+            now,
+            timeout_s,
+            idempotency_key,
+        )
+        if attempt > 1:
+            case.retries += 1
+        if operation == _CHAT:
+            case.model_calls += 1
+        log = case.log
+        log.append((now, events.CALLED, operation, number, attempt, asked.decode()))
+        if case.payloads is not None:
+            case.payloads.append((number, "asked", _whole_request(arguments)))
+
+        decisions = boundary.injector.decide(call)
+        if decisions is None:
+            answer = await self._serve(call, timeout_s)
+        else:
+            answer = await self._exchange(call, decisions, timeout_s)
+        body = answer.body
+        log.append((boundary.loop.time(), events.ANSWERED, operation, number, answer.status, xxh3_64_hexdigest(body)))
+        if case.payloads is not None:
+            case.payloads.append((number, "agent", body))
+        return ToolResult(operation, answer, _reader(case, decisions, boundary.loop) if decisions else None)
+
+    def _key_of_call(self, operation: str, asked: bytes, attempt: int) -> int:
+        lineage = getattr(asyncio.current_task(), "lineage", "")
+        identity = xxh3_64_intdigest(f"{lineage}\x1f{operation}\x1f".encode() + asked, self._case_key)
+        occurrences = self._case.occurrences
+        seen = occurrences.get(identity, 0)
+        if attempt == 1 or not seen:
+            occurrences[identity] = seen = seen + 1
+        return xxh3_64_intdigest(b"%d\x1f%d" % (seen, attempt), identity)
+
+    async def _serve(self, call: Call, timeout_s: float | None) -> Answer:
+        """Send the call to its service and wait; the way of nearly all calls, with one future and one guard."""
+        boundary = self._boundary
+        future: asyncio.Future[Answer | None] = asyncio.Future(loop=boundary.loop)
+
+        def respond(answer: Answer | None) -> None:
+            if call.case.payloads is not None:
+                late = "service (too late)" if future.done() else "service"
+                call.case.payloads.append((call.number, late, answer.body if answer else b"(connection broke)"))
+            if not future.done():
+                future.set_result(answer)
+
+        service = boundary.services[call.operation.full_name]
+        service.submit(call, respond)
+        guard = None if timeout_s is None else boundary.loop.schedule(max(timeout_s, 0.0), _expire, future)
+        try:
+            answer = await future
+        except asyncio.CancelledError:
+            call.abandoned = True
+            service.abandon(call)
+            call.case.log.append((boundary.loop.time(), events.CANCELLED, call.operation.full_name, call.number, 0, ""))
+            raise
+        finally:
+            if guard is not None:
+                guard.cancel()
+        if answer is _EXPIRED:
+            call.abandoned = True
+            service.abandon(call)
+            self._timed_out(call)
+        if answer is None:
+            self._broke(call, "the connection broke before an answer came")
+        return answer
+
+    async def _proceed(self, call: Call) -> Answer:
+        return await self._serve(call, None)
+
+    async def _exchange(self, call: Call, decisions: list[Decision], timeout_s: float | None) -> Answer:
+        """Carry the call out under its faults; the client's timer cuts across faults and service alike."""
+        boundary = self._boundary
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await boundary.injector.exchange(call, decisions, self._proceed)
+        except ToolTimeout:
+            _raised(call.case, decisions, boundary.loop)
+            call.case.log.append((boundary.loop.time(), events.TIMED_OUT, call.operation.full_name, call.number, 0, ""))
+            raise
+        except TimeoutError:
+            _raised(call.case, decisions, boundary.loop)
+            self._timed_out(call)
+        except ToolError as error:
+            _raised(call.case, decisions, boundary.loop)
+            if isinstance(error, ConnectionLost):
+                log = call.case.log
+                log.append((boundary.loop.time(), events.BROKE, call.operation.full_name, call.number, 0, str(error)))
+            raise
+
+    def _timed_out(self, call: Call) -> NoReturn:
+        name = call.operation.full_name
+        self._case.log.append(
+            (self._boundary.loop.time(), events.TIMED_OUT, name, call.number, 0, f"{call.timeout_s:g}s")
+        )
+        raise ToolTimeout(name, f"no answer within {call.timeout_s:g} s")
+
+    def _broke(self, call: Call, why: str) -> NoReturn:
+        name = call.operation.full_name
+        self._case.log.append((self._boundary.loop.time(), events.BROKE, name, call.number, 0, why))
+        raise ConnectionLost(name, why)
+
+    def _stop(self, now: float) -> NoReturn:
+        case = self._case
+        if not case.stopped:
+            over_calls = case.calls > self._boundary.limits.calls_per_request
+            case.stopped = "calls_per_request" if over_calls else "cost_per_request_usd"
+            case.log.append((now, events.STOPPED, case.stopped, 0, 0, ""))
+        raise RequestStopped(case.stopped)
+
+    def _no_such_operation(self, operation: str, number: int, now: float) -> ToolResult:
+        near = get_close_matches(operation, self._boundary.operations, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        body = orjson.dumps({"error": {"code": "unknown_operation", "message": f"no tool {operation!r}{hint}"}})
+        log = self._case.log
+        log.append((now, events.CALLED, operation, number, 1, ""))
+        log.append((now, events.ANSWERED, operation, number, 404, xxh3_64_hexdigest(body)))
+        if self._case.payloads is not None:
+            self._case.payloads.append((number, "agent", body))
+        return ToolResult(operation, Answer(404, {"content-type": "application/json"}, body))
+
+
+def _expire(future: asyncio.Future[Answer | None]) -> None:
+    if not future.done():
+        future.set_result(_EXPIRED)
+
+
+def _canonical(operation: str, arguments: Mapping[str, Any]) -> bytes:
+    """The bytes that name a call's arguments in keys and trace.
+
+    A conversation is named by its system message alone: keys that contained every earlier answer would change all
+    later draws of a request whenever one decision is removed.
+    """
+    if operation == _CHAT:
+        messages = arguments.get("messages")
+        try:
+            return str(messages[0]["content"])[:200].encode("utf-8", "replace") if messages else b""
+        except (KeyError, IndexError, TypeError):
+            return b""
+    try:
+        return orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise ToolError(operation, f"its arguments cannot be sent as JSON: {error}") from error
+
+
+def _whole_request(arguments: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS, default=str)
+
+
+def _reader(case: Case, decisions: list[Decision], loop: SimulationLoop) -> Callable[[], None]:
+    """What the agent's reading of the body does: the faults in those bytes have been seen."""
+
+    def read() -> None:
+        for decision in decisions:
+            if decision.fate == "delivered" and not decision.seen and decision.observable == "result":
+                _see(case, decision, loop)
+
+    return read
+
+
+def _raised(case: Case, decisions: list[Decision], loop: SimulationLoop) -> None:
+    """An exception reached the agent: whatever was delivered into this call has been seen."""
+    for decision in decisions:
+        if decision.fate == "delivered" and not decision.seen and decision.observable != "state":
+            _see(case, decision, loop)
+
+
+def _see(case: Case, decision: Decision, loop: SimulationLoop) -> None:
+    decision.seen = True
+    case.log.append((loop.time(), events.FAULT, decision.fault, decision.call, 0, "seen"))

@@ -1,0 +1,126 @@
+"""What is about to run: a scenario with its overrides, checked against every room, with the digests of its inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pagerproof import __version__
+from pagerproof.agents.load import LoadedAgent, load_agent
+from pagerproof.errors import UsageError
+from pagerproof.gates import check_expression
+from pagerproof.scenario.find import fault_model_ids, find_fault_model, find_scenario
+from pagerproof.scenario.read import Known, read_scenario, resolve
+from pagerproof.scenario.schema import Scenario
+from pagerproof.services import builtin_services, parameter_models
+from pagerproof.services.catalogue import OPERATIONS
+from pagerproof.workload.build import BuiltWorkload, build_workload
+from pagerproof.workload.edge_cases import EDGE_CASES
+
+BUILTIN_AGENTS = ("hardened", "vendor_demo")
+_RECORDED_PACKAGES = ("simpy", "numpy", "faker", "pydantic", "orjson", "xxhash", "pyarrow", "pandas")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that decides a run's bytes."""
+
+    scenario: Scenario
+    scenario_path: Path
+    agent: LoadedAgent
+    seed: int
+    requests: int
+    faults: bool
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """A short name for the run's folder."""
+        return f"{self.scenario.id}-{self.agent.name}-s{self.seed}" + ("" if self.faults else "-no-faults")
+
+    def inputs(self) -> dict[str, str]:
+        """Return the SHA-256 of every file that decides the run, by the path under which it was found."""
+        files = {self.scenario_path}
+        files.update(find_fault_model(use.use) for use in self.scenario.faults)
+        if self.agent.path is not None:
+            files.add(self.agent.path)
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+
+    def key(self) -> str:
+        """Return a digest of all inputs and of the versions they are read by."""
+        parts = [self.name, str(self.requests), __version__, *versions().values(), self.scenario.model_dump_json()]
+        parts += [f"{Path(path).name}={digest}" for path, digest in self.inputs().items()]
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def make_plan(
+    scenario: str,
+    *,
+    requests: int | None = None,
+    seed: int | None = None,
+    agent: str | None = None,
+    faults: bool = True,
+    folder: Path | None = None,
+) -> Plan:
+    """Read and check everything that a run needs. Raises InvalidFile, UsageError and AgentCannotLoad."""
+    folder = folder if folder is not None else Path.cwd()
+    path = find_scenario(scenario)
+    read = read_scenario(path, known())
+    wanted = read.requests if requests is None else requests
+    if wanted < 1:
+        raise UsageError(f"--requests must be 1 or more, not {wanted}")
+    return Plan(
+        scenario=read,
+        scenario_path=path,
+        agent=load_agent(agent or read.agent.use, folder=folder),
+        seed=read.seed if seed is None else seed,
+        requests=wanted,
+        faults=faults and bool(read.faults),
+        folder=folder,
+    )
+
+
+def known() -> Known:
+    """Return what scenario files may name."""
+    return Known(
+        operations=OPERATIONS,
+        service_parameters=parameter_models(),
+        fault_models=fault_model_ids(),
+        agents=BUILTIN_AGENTS,
+        metric_check=check_expression,
+        intents=(),
+        edge_cases=EDGE_CASES,
+    )
+
+
+def workload_of(plan: Plan) -> BuiltWorkload:
+    """Build the plan's workload."""
+    return build_workload(
+        plan.scenario.workload,
+        seed=plan.seed,
+        requests=plan.requests,
+        operations=OPERATIONS,
+        resolve=partial(resolve, plan.scenario_path),
+    )
+
+
+def services_of(plan: Plan) -> Mapping[str, Any]:
+    """Build the plan's services, none of them opened yet."""
+    return builtin_services(plan.scenario.services)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that can change a run's bytes."""
+    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for package in _RECORDED_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found

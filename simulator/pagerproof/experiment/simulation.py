@@ -1,0 +1,279 @@
+"""One run in virtual time: requests arrive, an agent works on each of them, and each is handed on once settled."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pagerproof import events
+from pagerproof.agents.load import Agent, checked_reply
+from pagerproof.errors import AgentMisbehaved, ForbiddenCall, Interrupted, PagerproofError, UsageError
+from pagerproof.experiment.boundary import Boundary, RequestStopped
+from pagerproof.experiment.desk import SimulatedDesk, VirtualClock
+from pagerproof.kernel import Fence, SimulationLoop, fenced, frozen_gc
+from pagerproof.model import Request, Truth
+from pagerproof.protocols import Case
+from pagerproof.rng import key_of, sub_key
+
+_REQUESTS_PER_COLLECTION = 5_000
+
+
+class CaseSource(Protocol):
+    """Where requests come from: times of arrival and, for each index, the request and its hidden truth."""
+
+    def arrivals(self) -> Iterator[float]:
+        """Yield times in seconds, never falling."""
+        ...
+
+    def case(self, index: int, arrival_s: float) -> tuple[Request, Truth]:
+        """Return request `index`, the same in every run of this scenario and seed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ended: `stopped_by` is None when every request had settled."""
+
+    virtual_s: float
+    timed_waits: int
+    unsettled: tuple[int, ...]
+    stopped_by: PagerproofError | None = None
+
+
+class Simulation:
+    """Drives one run. `on_settled` gets every case exactly once, in the order of settling (then the unsettled)."""
+
+    def __init__(
+        self,
+        *,
+        loop: SimulationLoop,
+        boundary: Boundary,
+        source: CaseSource,
+        agent: Agent,
+        requests: int,
+        concurrency: int | None,
+        patience_ends_at_start: bool,
+        horizon_s: float | None,
+        on_settled: Callable[[Case], object],
+        only: frozenset[int] | None = None,
+        stop_after: int | None = None,
+    ) -> None:
+        self._loop = loop
+        self._boundary = boundary
+        self._source = source
+        self._agent = agent
+        self._requests = requests
+        self._concurrency = concurrency
+        self._patience_ends_at_start = patience_ends_at_start
+        self._horizon_s = horizon_s
+        self._on_settled = on_settled
+        self._only = only
+        self._stop_after = stop_after
+        self._clock = VirtualClock(loop)
+        self._open: dict[int, Case] = {}
+        self._impatient: dict[int, Any] = {}
+        self._queue: deque[Case] = deque()
+        self._working: dict[asyncio.Task[None], Case] = {}
+        self._arrived = 0
+        self._settled = 0
+        self._finished: asyncio.Future[None] | None = None
+        self._fence: Fence | None = None
+        self._collect: Callable[[], object] = lambda: None
+
+    @property
+    def fence(self) -> Fence | None:
+        """The fence around agent code while the run goes on: host code that reads the clock lifts it."""
+        return self._fence
+
+    def run(self, *, spin_after_wall_s: float = 10.0) -> RunEnd:
+        """Run to the end, or to what stops it, which is then kept in the result.
+
+        That is the user (Interrupted), the agent (AgentMisbehaved) or a full disk (UsageError).
+        """
+        loop = self._loop
+        self._finished = loop.create_future()
+        stopped_by: PagerproofError | None = None
+        with ExitStack() as stack:
+            self._collect = stack.enter_context(frozen_gc())
+            self._fence = stack.enter_context(fenced(loop, entropy=self._entropy))
+            stack.enter_context(loop.watch_for_spin(spin_after_wall_s))
+            loop.set_exception_handler(_ignore_after_the_end)
+            arrivals = self._source.arrivals()
+            self._await_next(arrivals)
+            if self._horizon_s is not None:
+                loop.schedule(self._horizon_s, self._finish)
+            try:
+                loop.run_until_complete(self._finished)
+            except (AgentMisbehaved, Interrupted, UsageError) as stop:
+                stopped_by = stop
+            if stopped_by is None and self._fence.refused is not None:
+                stopped_by = self._fence.refused
+            virtual_s = loop.time()
+            unsettled = tuple(sorted(self._open))
+            for index in unsettled:
+                self._give_up(self._open[index])
+        self._end_tasks()
+        return RunEnd(virtual_s=virtual_s, timed_waits=loop.timed_waits, unsettled=unsettled, stopped_by=stopped_by)
+
+    # --- arrivals
+
+    def _await_next(self, arrivals: Iterator[float]) -> None:
+        if self._arrived >= self._requests:
+            return
+        at_s = next(arrivals, None)
+        if at_s is None:
+            self._requests = self._arrived
+            if self._settled == self._arrived:
+                self._finish()
+            return
+        self._arrived += 1
+        self._loop.schedule(max(0.0, at_s - self._loop.time()), self._arrive, arrivals, self._arrived, at_s)
+
+    def _arrive(self, arrivals: Iterator[float], index: int, at_s: float) -> None:
+        if self._only is None or index in self._only:
+            self._open_case(index, at_s)
+        else:
+            self._settled += 1
+        self._await_next(arrivals)
+        if self._settled == self._requests:
+            self._finish()
+
+    def _open_case(self, index: int, at_s: float) -> None:
+        request, truth = self._source.case(index, at_s)
+        case = Case(request, truth)
+        if index in self._boundary.watched:
+            case.payloads = []
+        case.log.append((self._loop.time(), events.ARRIVED, request.channel, 0, 0, "+".join(truth.intents)))
+        self._open[index] = case
+        if truth.patience_s != float("inf"):
+            self._impatient[index] = self._loop.schedule(truth.patience_s, self._leave, case)
+        if self._concurrency is None or len(self._working) < self._concurrency:
+            self._start(case)
+        else:
+            self._queue.append(case)
+
+    def _leave(self, case: Case) -> None:
+        case.left = True
+        case.log.append((self._loop.time(), events.LEFT, "", 0, 0, ""))
+        if case.started_s < 0.0:
+            case.on_idle = None
+            self._settle(case)
+
+    # --- work
+
+    def _start(self, case: Case) -> None:
+        case.started_s = self._loop.time()
+        case.log.append((case.started_s, events.STARTED, "", 0, 0, ""))
+        if self._patience_ends_at_start:
+            self._be_patient(case.index)
+        task = self._loop.create_task(self._work(case), name=f"request {case.index}")
+        self._working[task] = case
+        task.add_done_callback(self._answered)
+
+    async def _work(self, case: Case) -> None:
+        toolbox = self._boundary.toolbox(case)
+        desk = SimulatedDesk(case, toolbox, self._clock, self._loop)
+        case.reply = checked_reply(await self._agent.handle(case.request, desk))
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        case = self._working.pop(task)
+        now = case.answered_s = self._loop.time()
+        self._be_patient(case.index)
+        failure = None if task.cancelled() else task.exception()
+        if case.stopped:
+            case.reply = None
+        elif task.cancelled():
+            case.crash = "CancelledError: the agent cancelled its own task"
+        elif isinstance(failure, ForbiddenCall):
+            self._loop.abort(failure)
+        elif failure is not None:
+            case.crash = _describe(failure)
+        if case.crash:
+            case.reply = None
+            case.log.append((now, events.CRASHED, case.crash.partition(":")[0], 0, 0, case.crash))
+        elif case.reply is not None:
+            case.log.append((now, events.REPLIED, case.reply.status.value, 0, 0, case.reply.text))
+        if case.pending:
+            case.on_idle = lambda: self._settle(case)
+        else:
+            self._settle(case)
+        while self._queue:
+            waiting = self._queue.popleft()
+            if not waiting.left:
+                self._start(waiting)
+                break
+
+    def _be_patient(self, index: int) -> None:
+        timer = self._impatient.pop(index, None)
+        if timer is not None:
+            timer.cancel()
+
+    # --- the end of a request, and of the run
+
+    def _settle(self, case: Case) -> None:
+        case.on_idle = None
+        self._impatient.pop(case.index, None)
+        if self._open.pop(case.index, None) is None:
+            return
+        case.settled_s = self._loop.time()
+        case.log.append((case.settled_s, events.SETTLED, "", 0, 0, ""))
+        self._settled += 1
+        self._on_settled(case)
+        if self._settled % _REQUESTS_PER_COLLECTION == 0:
+            self._collect()
+        if self._settled == self._requests or case.index == self._stop_after:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)
+
+    def _give_up(self, case: Case) -> None:
+        """Hand on a request that the end of the run overtook; its case keeps `settled_s` at -1."""
+        case.on_idle = None
+        del self._open[case.index]
+        self._on_settled(case)
+
+    def _end_tasks(self) -> None:
+        """Close what still waits, without running another instant of the agent's code."""
+        for task in list(self._working):
+            task.remove_done_callback(self._answered)
+            coroutine = task.get_coro()
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own switch for this warning
+            if coroutine is not None:
+                _close_quietly(coroutine)
+        self._working.clear()
+        self._loop.close()
+
+    def _entropy(self) -> tuple[int, int]:
+        """Return (index, key) for randomness that the agent asks the interpreter for; index 0 outside of requests."""
+        task = asyncio.current_task(self._loop)
+        case = self._working.get(task) if task is not None else None  # type: ignore[arg-type]
+        index = case.index if case is not None else 0
+        return index, sub_key(key_of(self._boundary.seed, index), b"entropy")
+
+
+def _close_quietly(coroutine: Any) -> None:
+    with suppress(Exception, RequestStopped):  # an agent that objects to its own end changes nothing
+        coroutine.close()
+
+
+def _ignore_after_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Exceptions of tasks that the agent started and never awaited belong to its request, not to the terminal."""
+
+
+def _describe(failure: BaseException) -> str:
+    """Return `Class: message (file:line)`, the place being the innermost one outside of Pagerproof."""
+    place = ""
+    ours = str(Path(__file__).resolve().parent.parent)
+    for frame in traceback.extract_tb(failure.__traceback__):
+        if not frame.filename.startswith(ours) or "/agents/" in frame.filename:
+            place = f" ({Path(frame.filename).name}:{frame.lineno})"
+    message = str(failure).splitlines()[0][:300] if str(failure) else ""
+    return f"{type(failure).__name__}: {message}{place}"

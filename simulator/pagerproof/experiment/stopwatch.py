@@ -1,0 +1,14 @@
+"""Wall-clock time, for progress and for figures that stand outside the trace; nothing else may read it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from time import perf_counter, process_time
+
+__all__ = ["perf_counter", "process_time", "utc_now_text"]
+
+
+def utc_now_text() -> str:
+    """Return the wall-clock time as ISO 8601 in UTC, to the second."""
+    now = datetime.now(UTC)  # noqa: TID251 - it goes into the manifest only, outside the trace
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")

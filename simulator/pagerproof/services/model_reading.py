@@ -1,0 +1,166 @@
+"""How the simulated model reads a tool's text: exactly where it parses, best effort where it is broken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+
+GOOD: Final = "good"  # JSON, as it is or after the repairs that any reader makes (fence, comment, trailing comma)
+BROKEN: Final = "broken"  # does not parse, but "key": value pairs can be made out, the last one cut where the text ends
+ERROR: Final = "error"  # says that it is an error
+NOISE: Final = "noise"  # a page of HTML, or text without any pair
+EMPTY: Final = "empty"  # nothing at all, or an empty object
+
+_ERROR_TEXT = re.compile(r"\s*(?:ERROR\b|Error\b|HTTP[ /][\d. ]*[45]\d\d|[45]\d\d [A-Z]|Traceback)")
+_ERROR_KEYS = ("error", "errors", "fault")
+_FENCE = re.compile(r"^\s*```\w*\s*|\s*```.*$", re.DOTALL)
+_COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"\w])//[^\n]*|(?<=[,{\[\s])#[^\n\"]*$", re.DOTALL | re.MULTILINE)
+_TRAILING_COMMA = re.compile(r",(\s*[}\]])")
+_PAIR = re.compile(r"""["']([A-Za-z_][\w.]*)["']\s*[:=]\s*(?:"((?:[^"\\]|\\.)*)("?)|'([^']*)'|([-+\w.]+))""")
+_CHARACTERS_MAX = 20_000  # a reader skims what is longer
+_NOTHING = ("null", "None", "NaN", "undefined")
+
+
+class Reading:
+    """What one tool message said. `cut_key` is the key whose value ran into the end of a broken text."""
+
+    __slots__ = ("_flat", "cut_key", "data", "kind", "text")
+
+    def __init__(self, kind: str, data: Any, text: str, cut_key: str = "") -> None:
+        self.kind = kind
+        self.data = data
+        self.text = text
+        self.cut_key = cut_key
+        self._flat: dict[str, list[str]] | None = None
+
+    @property
+    def flat(self) -> dict[str, list[str]]:
+        """Every scalar by its innermost key, as text, in the order of the answer."""
+        if self._flat is None:
+            self._flat = {}
+            for name, value in _leaves("", self.data):
+                self._flat.setdefault(name, []).append(value)
+        return self._flat
+
+    def value(self, path: tuple[str, ...]) -> str | None:
+        """The scalar at `path` as text, by the exact way or else under the same or a similar name; None if absent."""
+        here = self.data
+        for part in path:
+            if isinstance(here, dict) and part in here:
+                here = here[part]
+            elif isinstance(here, list) and part.isdigit() and int(part) < len(here):
+                here = here[int(part)]
+            else:
+                return self._by_name(path)
+        if isinstance(here, str):
+            return here or None
+        if isinstance(here, (dict, list)):
+            return next((value for _, value in _leaves("", here)), None)
+        return None if here is None else _as_text(here)
+
+    def _by_name(self, path: tuple[str, ...]) -> str | None:
+        names = [part for part in path if not part.isdigit()]
+        if not names:
+            return None
+        nth = next((int(part) for part in path if part.isdigit()), 0)
+        found = self.flat.get(names[-1]) or self._by_similar_name(names[-1])
+        if not found:
+            return None
+        return (found[nth] if nth < len(found) else found[0]) or None
+
+    def _by_similar_name(self, name: str) -> list[str] | None:
+        plain = _plain(name)
+        for key, values in self.flat.items():
+            if plain in _plain(key):
+                return values
+        return None
+
+
+def read_tool_text(text: str) -> Reading:
+    """Return what a reader makes of a tool message's content. Never raises."""
+    stripped = text.strip().lstrip("\ufeff")
+    if not stripped:
+        return Reading(EMPTY, {}, text)
+    if stripped[0] in "{[":
+        data = _parse(stripped)
+        if data is not None:
+            return _judge(data, text)
+    if _ERROR_TEXT.match(stripped):
+        return Reading(ERROR, {}, text)
+    if stripped[0] == "<":
+        return Reading(NOISE, {}, text)
+    return _read_repaired(stripped[:_CHARACTERS_MAX], text)
+
+
+def _judge(data: Any, text: str) -> Reading:
+    if not data:
+        return Reading(EMPTY, {}, text)
+    if isinstance(data, dict):
+        for key in _ERROR_KEYS:
+            if data.get(key):
+                return Reading(ERROR, data, text)
+    return Reading(GOOD, data, text)
+
+
+def _read_repaired(stripped: str, text: str) -> Reading:
+    body = _TRAILING_COMMA.sub(r"\1", _COMMENT.sub("", _FENCE.sub("", stripped) if "```" in stripped else stripped))
+    start = min((at for at in (body.find("{"), body.find("[")) if at >= 0), default=-1)
+    if start >= 0:
+        data = _parse(body[start:]) or _parse(body[start : max(body.rfind("}"), body.rfind("]")) + 1])
+        if data is not None:
+            return _judge(data, text)
+    return _read_pairs(stripped, text)
+
+
+def _read_pairs(stripped: str, text: str) -> Reading:
+    pairs: dict[str, list[str]] = {}
+    cut_key = ""
+    for match in _PAIR.finditer(stripped):
+        key, quoted, closed, single, bare = match.groups()
+        value = quoted if quoted is not None else single if single is not None else bare
+        if value and value not in _NOTHING:
+            pairs.setdefault(key, []).append(value)
+        if match.end() == len(stripped) and not closed and single is None:
+            cut_key = key
+    if stripped.startswith(('{"error"', "{'error'", '{"fault"')):
+        return Reading(ERROR, {}, text)
+    if not pairs:
+        return Reading(NOISE, {}, text)
+    reading = Reading(BROKEN, {}, text, cut_key)
+    reading._flat = pairs
+    return reading
+
+
+def _parse(text: str) -> Any:
+    try:
+        data = orjson.loads(text)
+        return orjson.loads(data) if isinstance(data, str) else data
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _leaves(name: str, data: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if isinstance(value, (dict, list)):
+                yield from _leaves(key, value)
+            elif value is not None:
+                yield key, value if isinstance(value, str) else _as_text(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _leaves(name, value)
+    elif data is not None:
+        yield name, data if isinstance(data, str) else _as_text(data)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()

@@ -1,0 +1,187 @@
+"""Where a conversation stands on its happy path: which steps look done, and what their answers said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Final
+
+from pagerproof.model import Request, Truth
+from pagerproof.protocols import Case
+from pagerproof.rng import key_of, sub_key, unit
+from pagerproof.services.catalogue import OPERATIONS
+from pagerproof.services.model_rates import Chances, ModelRates
+from pagerproof.services.model_reading import BROKEN, EMPTY, ERROR, GOOD, Reading, read_tool_text
+
+WRITES: Final = frozenset(name for name, operation in OPERATIONS.items() if operation.writes)
+SKIPPED: Final = "llm.skipped"
+_READINGS_MAX = 4096
+_SHORT = 4
+
+_readings: dict[str, Reading] = {}
+
+
+def reading_of(text: str) -> Reading:
+    """Return what `text` says, from a bounded table: a text is read once, however often a conversation repeats it."""
+    reading = _readings.get(text)
+    if reading is None:
+        if len(_readings) >= _READINGS_MAX:
+            _readings.clear()
+        reading = _readings[text] = read_tool_text(text)
+    return reading
+
+
+class Turn:
+    """One call to the model: what it was given, the chances that hold, and the keyed draws that belong to it."""
+
+    __slots__ = ("_heard", "case", "chances", "forced", "key", "messages", "offered", "rates", "request_key", "truth")
+
+    def __init__(
+        self,
+        *,
+        case: Case,
+        messages: Sequence[Mapping[str, Any]],
+        offered: Set[str],
+        rates: ModelRates,
+        chances: Chances,
+        request_key: int,
+        forced: str,
+    ) -> None:
+        self.case = case
+        self.truth: Truth = case.truth
+        self.messages = messages
+        self.offered = offered
+        self.rates = rates
+        self.chances = chances
+        self.request_key = request_key
+        self.key = request_key
+        self.forced = forced
+        self._heard: str | None = None
+
+    def at(self, task: str, step: int) -> None:
+        """Enter `step` of `task`: from now on draws are keyed by it and by how often the model has been there.
+
+        Keyed by place instead of by a running number, so that one more call at one step (a retry after a fault)
+        changes no draw of a later step.
+        """
+        place = ("llm", task, step)
+        occurrences = self.case.occurrences
+        occurrence = occurrences.get(place, 0)
+        occurrences[place] = occurrence + 1
+        self.key = sub_key(self.request_key, b"%b %d %d" % (task.encode(), step, occurrence))
+
+    def draw(self, salt: bytes) -> float:
+        """The uniform draw named `salt` at this place."""
+        return unit(sub_key(self.key, salt))
+
+    def lasting_draw(self, *parts: object) -> float:
+        """The uniform draw of this request named by `parts`, the same at every call of the request."""
+        return unit(key_of(self.request_key, *parts))
+
+    @property
+    def request(self) -> Request:
+        """The request as the agent sees it."""
+        return self.case.request
+
+    @property
+    def heard(self) -> str:
+        """Everything the user and the system said in this conversation."""
+        if self._heard is None:
+            parts = [str(m.get("content") or "") for m in self.messages if m.get("role") in {"user", "system"}]
+            self._heard = "\n".join(parts) if parts else self.request.text
+        return self._heard
+
+    def slot(self, name: str) -> str | None:
+        """The fact `name` of the request if a reader could know it, else None.
+
+        Known are the sender's name and e-mail address, what stands in the text, and whatever has no long number in it
+        (a reader understands a paraphrase, and cannot guess an id).
+        """
+        value = self.truth.slots.get(name)
+        if value is None:
+            return None
+        if value in self.heard or value in (self.request.customer_email, self.request.customer_name):
+            return value
+        if len(value) < _SHORT or not any(character.isdigit() for character in value):
+            return value
+        heard = self.heard.casefold()
+        if all(word in heard for word in value.casefold().replace(",", " ").split()):
+            return value
+        return value if "".join(value.casefold().split()) in "".join(heard.split()) else None
+
+
+class Walk:
+    """How far a conversation has come on the request's path.
+
+    `position` is the first step not done (the path's length when all are); `tries` how many errors that step has had
+    since the last progress, and `error` the last of them; `last` the last answer of each operation that looks
+    successful; `answers` how many each operation had; `said` the model's own last text.
+    """
+
+    __slots__ = ("answers", "error", "last", "left", "position", "said", "tries", "unusable")
+
+    def __init__(self, turn: Turn, *, every_step: bool = False) -> None:
+        self.last: dict[str, Reading] = {}
+        self.answers: dict[str, int] = {}
+        self.error: Reading | None = None
+        self.said = ""
+        self.tries = 0
+        self.left: list[int] = []
+        self.unusable = ""
+        path = turn.truth.path
+        length = len(path)
+        offered = None if every_step else turn.offered
+        occurrences = turn.case.occurrences
+        skips = (SKIPPED,) in occurrences
+        position = 0
+        for message in turn.messages:
+            role = message.get("role")
+            if role == "assistant":
+                self.said = message.get("content") or ""
+                continue
+            if role != "tool":
+                continue
+            operation = message.get("name") or ""
+            reading = reading_of(message.get("content") or "")
+            count = self.answers[operation] = self.answers.get(operation, 0) + 1
+            kind = reading.kind
+            looks_good = kind == GOOD or kind == BROKEN or _taken_for_success(turn, operation, reading, count)  # noqa: PLR1714 the hot path
+            if looks_good and (kind == GOOD or kind == BROKEN or operation not in self.last):  # noqa: PLR1714
+                self.last[operation] = reading
+            if kind != GOOD:
+                self.unusable = operation
+            elif self.unusable == operation:
+                self.unusable = ""
+            while position < length and (
+                (offered is not None and path[position].operation not in offered)
+                or (skips and not every_step and (SKIPPED, position) in occurrences)
+            ):
+                position += 1
+            if position < length and path[position].operation == operation:
+                if looks_good:
+                    position += 1
+                    self.tries = 0
+                    self.error = None
+                else:
+                    self.tries += 1
+                    self.error = reading
+        while position < length and (
+            (offered is not None and path[position].operation not in offered)
+            or (skips and not every_step and (SKIPPED, position) in occurrences)
+        ):
+            position += 1
+        self.position = position
+        if offered is not None:
+            self.left = [at for at in range(length) if path[at].operation not in offered] if position == length else []
+
+
+def _taken_for_success(turn: Turn, operation: str, reading: Reading, count: int) -> bool:
+    """Whether the model takes this unusable answer for success; the same at every later look at it."""
+    rates = turn.rates
+    if reading.kind == ERROR:
+        if "already" not in reading.text.lower():
+            return False
+        chance = rates.takes_already_as_done
+    else:
+        base = rates.believes_empty if reading.kind == EMPTY else rates.believes_noise
+        chance = base + rates.believes_slope * turn.chances.looseness
+    return turn.lasting_draw("belief", operation, count) < chance

@@ -1,0 +1,141 @@
+"""The canonical trace: a digest per request, chained in index order, and the events spilled to disk as they settle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pagerproof.errors import UsageError
+from pagerproof.events import Event
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DIGEST_BYTES = 32
+_EVENTS_PER_PART = 200_000
+
+
+def request_digest(index: int, log: Sequence[Event]) -> bytes:
+    """Return the SHA-256 of one request's events, in the canonical form: compact JSON of [index, events]."""
+    try:
+        text = orjson.dumps((index, log))
+    except TypeError:  # half a surrogate pair in somebody's text: JSON in UTF-8 cannot carry it
+        text = orjson.dumps((index, [tuple(_encodable(part) for part in event) for event in log]))
+    return hashlib.sha256(text).digest()
+
+
+def _encodable(value: object) -> object:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+class DigestChain:
+    """The digests of a run's requests by index; 32 bytes each."""
+
+    def __init__(self, requests: int) -> None:
+        self._digests = bytearray(DIGEST_BYTES * requests)
+
+    def put(self, index: int, digest: bytes) -> None:
+        """Keep the digest of the request with this index (from 1)."""
+        start = (index - 1) * DIGEST_BYTES
+        self._digests[start : start + DIGEST_BYTES] = digest
+
+    def get(self, index: int) -> bytes:
+        """Return the digest of the request with this index; 32 zero bytes if it has none."""
+        start = (index - 1) * DIGEST_BYTES
+        return bytes(self._digests[start : start + DIGEST_BYTES])
+
+    def run_digest(self) -> str:
+        """Return the run's digest in hexadecimal: each link is SHA-256 of the link before and the request's digest."""
+        link = b""
+        for start in range(0, len(self._digests), DIGEST_BYTES):
+            link = hashlib.sha256(link + self._digests[start : start + DIGEST_BYTES]).digest()
+        return link.hex()
+
+
+class EventSpill:
+    """Writes settled requests' events to `folder`/part-NNNNN.parquet, a part at a time, each part complete in itself.
+
+    Columns: index, seq (position in the request), time_us, kind, name, call, status, detail. A run that is cut short
+    loses at most the part that was not yet full.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._parts = 0
+        self._indices: list[int] = []
+        self._counts: list[int] = []
+        self._columns: tuple[list[Any], ...] = ([], [], [], [], [], [])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+
+    def add(self, index: int, log: Sequence[Event]) -> None:
+        """Take the events of one settled request."""
+        self._indices.append(index)
+        self._counts.append(len(log))
+        for column, values in zip(self._columns, zip(*log, strict=True), strict=True):
+            column.extend(values)
+        if len(self._columns[0]) >= _EVENTS_PER_PART:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has been taken. Raises UsageError when the disk does not take it."""
+        if not self._indices:
+            return
+        import pyarrow.parquet as pq
+
+        self._parts += 1
+        path = self._folder / f"part-{self._parts:05d}.parquet"
+        unfinished = path.with_suffix(".unfinished")
+        try:
+            pq.write_table(
+                self._table(),
+                unfinished,
+                compression="zstd",
+                use_dictionary=["kind", "name", "detail"],
+                column_encoding={"time_us": "DELTA_BINARY_PACKED"},
+            )
+            unfinished.rename(path)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise cannot_write(path, error) from error
+        self._indices.clear()
+        self._counts.clear()
+        for column in self._columns:
+            column.clear()
+
+    def _table(self) -> pa.Table:
+        import numpy as np
+        import pyarrow as pa
+
+        times, kinds, names, calls, statuses, details = self._columns
+        counts = np.array(self._counts, dtype=np.int64)
+        ends = np.cumsum(counts)
+        seq = np.arange(ends[-1], dtype=np.int32) - np.repeat(ends - counts, counts).astype(np.int32)
+        try:
+            detail = pa.array(details, pa.string())
+        except (pa.ArrowInvalid, UnicodeEncodeError):  # half a surrogate pair, as in request_digest
+            detail = pa.array([_encodable(text) for text in details], pa.string())
+        return pa.table(
+            {
+                "index": np.repeat(np.array(self._indices, dtype=np.int32), counts),
+                "seq": seq,
+                "time_us": np.round(np.array(times) * 1e6).astype(np.int64),
+                "kind": pa.array(kinds, pa.string()),
+                "name": pa.array(names, pa.string()),
+                "call": np.array(calls, dtype=np.int32),
+                "status": np.array(statuses, dtype=np.int32),
+                "detail": detail,
+            }
+        )
+
+
+def cannot_write(path: Path, error: OSError) -> UsageError:
+    """Return the message for a file that the disk does not take."""
+    reason = error.strerror or str(error)
+    return UsageError(f"cannot write {path}: {reason}; choose another folder with --out DIR")
