@@ -68,8 +68,7 @@ class Pool:
         """
         if self.in_use < self.capacity:
             self.in_use += 1
-            if self.in_use > self.peak:
-                self.peak = self.in_use
+            self.peak = max(self.peak, self.in_use)
             callback(*args)
             return SERVED
         if self.queue_limit is not None and self.queued >= self.queue_limit:

@@ -12,6 +12,7 @@ from xxhash import xxh3_64_intdigest
 T = TypeVar("T")
 
 _UNIT = 2.0**-53
+_UNIT_52 = 2.0**-52
 _NORMAL = NormalDist()
 _SEPARATOR = "\x1f"
 
@@ -51,7 +52,7 @@ def pick(key: int, items: Sequence[T]) -> T:
 
 def standard_normal(key: int) -> float:
     """Return the standard normal draw that belongs to `key`."""
-    return _NORMAL.inv_cdf(((key >> 11) + 0.5) * _UNIT)
+    return _NORMAL.inv_cdf(((key >> 12) + 0.5) * _UNIT_52)  # 52 bits: with 53, the last key would round up to 1
 
 
 def exponential(key: int, mean: float) -> float:

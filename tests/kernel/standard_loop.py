@@ -1,5 +1,7 @@
 """The standard library's own event loop in virtual time: the reference for order and for cost."""
 
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import asyncio
@@ -7,6 +9,7 @@ import heapq
 import math
 import selectors
 from itertools import count
+from typing import Any
 
 from pagerproof.kernel.handles import OrderedTask
 
@@ -38,6 +41,8 @@ class VirtualSelector(selectors.BaseSelector):
 class StandardLoop(asyncio.BaseEventLoop):
     """asyncio's loop, handles and turns as they are, on a virtual clock."""
 
+    _scheduled: list[Any]
+
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
@@ -66,13 +71,16 @@ class NumberedTimerHandle(asyncio.TimerHandle):
     """Breaks ties in order of creation; heapq leaves timers of equal times in no stated order."""
 
     __slots__ = ("number",)
+    number: int
+    _scheduled: bool
+    _when: float
 
     def __lt__(self, other):
         return (self._when, self.number) < (other._when, other.number)
 
 
 class OrderedStandardLoop(StandardLoop):
-    """The standard loop with ties and sets of tasks in order of creation, which the simulation loop promises besides."""
+    """The standard loop with ties and sets of tasks in order of creation, as the simulation loop promises."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +88,9 @@ class OrderedStandardLoop(StandardLoop):
         self.order = count()
         self.set_task_factory(lambda loop, coro, **options: OrderedTask(coro, loop=loop, **options))
 
-    def call_at(self, when, callback, *args, context=None):
+    def call_at(  # type: ignore[override]  # the stubs tie the callback to its arguments
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> NumberedTimerHandle:
         timer = NumberedTimerHandle(when, callback, args, self, context)
         timer.number = next(self._numbers)
         heapq.heappush(self._scheduled, timer)

@@ -1,5 +1,7 @@
 """CPython's own tests of task groups, timeouts, queues, locks and wait_for pass on the simulation loop."""
 
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import importlib.util

@@ -1,5 +1,7 @@
 """The garbage collector keeps still during a run, except where the run asks for it."""
 
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import gc

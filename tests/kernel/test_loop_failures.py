@@ -1,8 +1,11 @@
 """Runs that cannot go on stop with an error that names who is to blame and where."""
 
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import signal
 import threading
@@ -41,6 +44,18 @@ def test_a_deadlock_names_the_instant_and_where_each_task_awaits(loop):
     assert "virtual time 2.500000 s" in message
     assert f"task 'request 17' (wait_for_nobody) awaits at {line_of(wait_for_nobody, 1)}" in message
     assert f"awaits at {line_of(main, 2)}" in message
+
+
+def test_a_deadlock_stands_at_the_last_instant_anything_happened(loop):
+    async def main():
+        loop.call_later(200.0, pytest.fail).cancel()
+        loop.schedule(100.0, pytest.fail).cancel()
+        await asyncio.sleep(1.0)
+        await wait_for_nobody()
+
+    with pytest.raises(Deadlock, match=r"virtual time 1\.0"):
+        loop.run_until_complete(main())
+    assert loop.time() == 1.0
 
 
 def test_sleeping_for_ever_is_a_deadlock_and_not_the_end_of_time(loop):
@@ -88,19 +103,18 @@ def test_many_callbacks_in_many_instants_are_no_livelock(loop):
 
 
 async def spin_and_swallow():
-    started = time.perf_counter()
-    while time.perf_counter() - started < 20:
-        try:
-            sum(range(100))
-        except Exception:
-            pass
+    ends = time.perf_counter() + 5
+    while time.perf_counter() < ends:
+        with contextlib.suppress(Exception):
+            while time.perf_counter() < ends:
+                pass
 
 
 def test_a_spin_is_stopped_though_the_agent_swallows_exceptions(loop):
     started = time.perf_counter()
     with pytest.raises(Spin) as caught, loop.watch_for_spin(after_wall_s=0.1):
         loop.run_until_complete(loop.create_task(spin_and_swallow(), name="request 3"))
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 3
     message = str(caught.value)
     assert "task 'request 3' (spin_and_swallow)" in message
     assert f"{spin_and_swallow.__code__.co_filename}:" in message
@@ -148,10 +162,11 @@ def test_the_watch_puts_the_alarm_and_its_handler_back(loop):
 
 
 def test_abort_ends_the_run_after_the_callback_whatever_it_catches(loop):
-    log = []
+    log: list[str] = []
 
     async def main():
         try:
+            loop.call_soon(log.append, "stood in line before")
             loop.abort(AgentMisbehaved("stop here"))
         except BaseException:
             log.append("caught")
@@ -170,15 +185,20 @@ def test_abort_ends_the_run_after_the_callback_whatever_it_catches(loop):
      "connect_read_pipe", "add_reader", "start_tls"],
 )  # fmt: skip
 def test_what_leaves_virtual_time_is_refused_by_name(loop, name):
-    with pytest.raises(
-        ForbiddenCall, match=rf"loop\.{name}\(\) was called, but there|loop\.{name}\(\) was called, but s"
-    ):
+    with pytest.raises(ForbiddenCall, match=rf": loop\.{name}\(\) was called, but (there are|there is|signals) "):
         getattr(loop, name)()
 
 
-def test_open_connection_is_refused_inside_a_coroutine(loop):
-    with pytest.raises(ForbiddenCall, match="create_connection"):
-        loop.run_until_complete(asyncio.open_connection("localhost", 1))
+def test_open_connection_stops_the_run_though_the_agent_falls_back(loop):
+    async def agent():
+        with contextlib.suppress(Exception):
+            await asyncio.open_connection("localhost", 1)
+        await asyncio.sleep(1)
+
+    with pytest.raises(ForbiddenCall) as caught:
+        loop.run_until_complete(agent())
+    assert str(caught.value).startswith(f"{line_of(agent, 2)} in agent: loop.create_connection() was called, but ")
+    assert loop.time() == 0.0
 
 
 def test_call_soon_threadsafe_is_for_the_loop_s_own_thread(loop):

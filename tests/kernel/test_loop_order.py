@@ -1,9 +1,12 @@
 """The order of things on the loop: turns, ties, cancelled timers and the clock."""
 
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import asyncio
 import math
+import sys
 
 import pytest
 import simpy
@@ -29,8 +32,13 @@ def test_time_starts_at_the_environment_s_and_is_a_float():
 
 
 def test_all_timers_of_an_instant_fire_before_what_the_first_of_them_makes_ready(loop):
-    log = []
-    loop.call_later(1.0, lambda: (log.append("a"), loop.call_soon(log.append, "made by a")))
+    log: list[object] = []
+
+    def first():
+        log.append("a")
+        loop.call_soon(log.append, "made by a")
+
+    loop.call_later(1.0, first)
     loop.call_later(1.0, log.append, "b")
     loop.schedule(1.0, log.append, "kernel")
     loop.run_until_complete(asyncio.sleep(2.0))
@@ -38,7 +46,7 @@ def test_all_timers_of_an_instant_fire_before_what_the_first_of_them_makes_ready
 
 
 def test_timers_of_one_instant_fire_in_the_order_they_were_made(loop):
-    log = []
+    log: list[int] = []
     for number in range(50):
         (loop.schedule if number % 3 else loop.call_later)(1.0, log.append, number)
     loop.run_until_complete(asyncio.sleep(1.0))
@@ -47,10 +55,14 @@ def test_timers_of_one_instant_fire_in_the_order_they_were_made(loop):
 
 
 def test_one_generation_runs_per_turn_and_a_timer_due_now_joins_it(loop):
-    log = []
+    log: list[object] = []
+
+    def first():
+        log.append("first")
+        loop.call_soon(log.append, "third")
 
     async def main():
-        loop.call_soon(lambda: (log.append("first"), loop.call_soon(log.append, "third")))
+        loop.call_soon(first)
         loop.call_later(0, log.append, "timer due now")
         loop.call_soon(log.append, "second")
         await asyncio.sleep(1)
@@ -95,8 +107,8 @@ def test_a_cancelled_timer_at_the_head_is_skipped_on_the_way_to_the_next(loop):
 
 
 def test_a_fired_handle_can_still_be_cancelled_before_its_turn(loop):
-    handles = []
-    loop.call_later(1.0, lambda: handles[0].cancel())
+    handles: list[asyncio.Handle] = []
+    loop.call_later(1.0, lambda: handles[0].cancel())  # noqa: PLW0108  # it is not there yet
     handles.append(loop.call_later(1.0, pytest.fail))
     loop.run_until_complete(asyncio.sleep(2.0))
     assert handles[0].cancelled()
@@ -112,7 +124,7 @@ def test_cancelling_a_fired_timer_changes_nothing(loop):
 
 
 def test_the_queue_is_compacted_when_about_half_of_it_is_cancelled(loop):
-    log = []
+    log: list[object] = []
     total = 10 * COMPACT_MIN
     timers = [loop.schedule(1.0 + number % 7, log.append, number) for number in range(total)]
     for timer in timers[::2]:
@@ -188,7 +200,7 @@ def test_what_a_coroutine_s_callback_raises_goes_to_the_exception_handler(loop):
 
 
 def test_executors_run_inline_and_deliver_through_the_ready_queue(loop):
-    log = []
+    log: list[object] = []
 
     def work():
         log.append("work")
@@ -213,18 +225,19 @@ def test_unnamed_tasks_are_numbered_per_loop():
         loop = SimulationLoop()
 
         async def main():
-            return [asyncio.current_task().get_name(), loop.create_task(asyncio.sleep(0), name="mine").get_name()]
+            tasks = [loop.create_task(asyncio.sleep(0)), loop.create_task(asyncio.sleep(0), name="mine")]
+            return [task.get_name() for task in tasks]
 
         names = loop.run_until_complete(main())
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
         return names
 
-    assert names() == names() == ["Task-1", "mine"]
+    assert names() == names() == ["Task-2", "mine"]
 
 
 def test_async_generators_are_shut_down_in_order_of_first_use(loop):
-    log = []
+    log: list[object] = []
 
     async def numbers(name):
         try:
@@ -256,3 +269,24 @@ def test_as_completed_starts_bare_coroutines_in_the_order_given(loop):
     loop.run_until_complete(main())
     assert started == list(range(500))
     assert "set" not in vars(asyncio.tasks)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+def test_eager_tasks_keep_an_order_of_their_own_too(loop):
+    log: list[object] = []
+
+    async def work(number):
+        log.append(("began", number))
+        await asyncio.sleep(1)
+        log.append(("done", number))
+
+    async def main():
+        tasks = {asyncio.create_task(work(number)) for number in range(300)}
+        log.append("all made")
+        log.append([hash(task) for task in tasks] == sorted(hash(task) for task in tasks))
+        await asyncio.wait(tasks)
+
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    loop.run_until_complete(main())
+    made = [("began", number) for number in range(300)]
+    assert log == [*made, "all made", True, *(("done", number) for number in range(300))]

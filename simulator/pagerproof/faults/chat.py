@@ -17,6 +17,7 @@ _REFUSALS: Final = (
     "I'm sorry, but I can't help with that request.",
     "I'm not able to assist with requests that involve personal or financial information.",
 )
+_ROUTING: Final = ("route", "classify", "triage")
 _VERIFYING: Final = ("verify", "review", "check")
 _NOT_YET: Final = "Almost there. Let me go over this once more, to be sure that it reads well for the customer."
 _WHY: Final = "Good work. Could you make it a little warmer, and then show it to me once more?"
@@ -92,8 +93,7 @@ def refusal(choice: dict[str, Any], _call: Call, key: int) -> bool:
 def polite_loop(choice: dict[str, Any], call: Call, _key: int) -> bool:
     """Let a verifier ask for one more round, and let a worker that wants to finish go on instead."""
     if not call.arguments.get("tools"):
-        system = _system_text(call)
-        if not any(word in system for word in _VERIFYING):
+        if not _is_verification(call):
             return False
         _say(choice, orjson.dumps({"approved": False, "why": _WHY}).decode())
         return True
@@ -103,9 +103,11 @@ def polite_loop(choice: dict[str, Any], call: Call, _key: int) -> bool:
     return True
 
 
-def _system_text(call: Call) -> str:
+def _is_verification(call: Call) -> bool:
     messages = call.arguments.get("messages") or ()
-    return " ".join(str(each.get("content", "")) for each in messages if each.get("role") == "system").lower()
+    text = next((str(each.get("content")) for each in messages if each.get("role") in ("system", "developer")), "")
+    text = text.lower()
+    return any(word in text for word in _VERIFYING) and not any(word in text for word in _ROUTING)
 
 
 def cut_stream(keep: float) -> Rewrite:

@@ -10,9 +10,9 @@ What is refused, in the thread that opened the fence and while it is not lifted:
 * in the agent's own modules only: `now`, `utcnow` and `today` of `datetime` and `date`.
 
 An agent's own module is one that was imported before the fence went up and is neither installed, nor the standard
-library's, nor Pagerproof's (whose reference agents count as agents). Not caught, because nothing inside the process can: libraries which imported a clock by
-name, clocks read in C, and `datetime.now()` in libraries. `logging` goes on reading the clock: its lines are no part
-of a trace.
+library's, nor Pagerproof's (whose reference agents count as agents). Not caught, because nothing inside the process
+can: libraries which imported a clock by name, clocks read in C, and `datetime.now()` in libraries. `logging` goes on
+reading the clock: its lines are no part of a trace.
 
 `random`'s functions, `os.urandom`, and with it `secrets` and `uuid.uuid4`, draw from the stream of the request that is
 being served. Not governed: `random.Random()` and numpy generators which the agent seeds from the system.
@@ -80,10 +80,9 @@ _hook_installed = False
 class Fence:
     """One fence while it is up; `refused` is its first refusal, kept in case the agent swallows the error."""
 
-    def __init__(self, loop: SimulationLoop, entropy: Entropy | None) -> None:
+    def __init__(self, loop: SimulationLoop) -> None:
         self.refused: ForbiddenCall | None = None
         self._loop = loop
-        self._entropy = entropy
         self._thread_id = threading.get_ident()
         self._lifted = 0
 
@@ -121,7 +120,7 @@ def fenced(loop: SimulationLoop, entropy: Entropy | None = None) -> Iterator[Fen
     if _up is not None:
         raise RuntimeError("a fence is already up")
     _install_hook()
-    fence = Fence(loop, entropy)
+    fence = Fence(loop)
     swaps = _Swaps()
     try:
         _swap_calls(fence, swaps)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from asyncio import events, tasks
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from itertools import count
@@ -17,8 +18,8 @@ from weakref import WeakKeyDictionary
 
 import simpy
 
-from pagerproof.errors import Deadlock, ForbiddenCall, Livelock
-from pagerproof.kernel.diagnosis import listed, name_of_callback, waiting_task
+from pagerproof.errors import AgentMisbehaved, Deadlock, ForbiddenCall, Livelock
+from pagerproof.kernel.diagnosis import listed, name_of_callback, place_of, waiting_task
 from pagerproof.kernel.handles import (
     Entry,
     OrderedFuture,
@@ -271,7 +272,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
                 self._schedule.cancelled = 0
                 if self._ready:
                     self.stop()
-                    self.run_forever()
+                    with suppress(AgentMisbehaved):
+                        self.run_forever()
         for task in asyncio.all_tasks(self):
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # it will not listen, and we said so
         self.close()
@@ -291,11 +293,13 @@ class SimulationLoop(asyncio.BaseEventLoop):
         # as_completed() turns what it is given into set(given) before it makes tasks of it, so bare coroutines
         # would start in the order of their addresses. The name `set` in that module, for as long as the loop runs,
         # reaches every way in which as_completed() and wait() may have been imported.
+        inner = "set" in vars(tasks)
         vars(tasks)["set"] = _ordered_set
         try:
             super().run_forever()
         finally:
-            vars(tasks).pop("set", None)
+            if not inner:  # an executor's function may run a loop of its own meanwhile
+                del vars(tasks)["set"]
 
     def _run_once(self) -> None:
         """Run turns until `stop`: asyncio's `run_forever` calls this where the standard loop makes one turn."""
@@ -479,8 +483,11 @@ _REFUSED = {
 
 
 def _refusal(name: str, remedy: str) -> Callable[..., NoReturn]:
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise ForbiddenCall(f"loop.{name}() was called, but {remedy}")
+    def refuse(self: SimulationLoop, *_: object, **__: object) -> NoReturn:
+        error = ForbiddenCall(f"{place_of(sys._getframe(1))}: loop.{name}() was called, but {remedy}")
+        if self.is_running():
+            self.abort(error)  # the agent may catch what is raised here; the run still cannot go on
+        raise error
 
     refuse.__name__ = name
     refuse.__doc__ = "Raise ForbiddenCall."

@@ -1,0 +1,25 @@
+"""Metrics: the table by request index, its statistics, and the one finished result of a run."""
+
+from pagerproof.metrics.result import (
+    SCHEMA,
+    Baseline,
+    FaultDelivery,
+    GateResult,
+    RunResult,
+    RunVerdict,
+)
+from pagerproof.metrics.summary import baseline, summarise
+from pagerproof.metrics.table import Requests, RequestTable
+
+__all__ = [
+    "SCHEMA",
+    "Baseline",
+    "FaultDelivery",
+    "GateResult",
+    "RequestTable",
+    "Requests",
+    "RunResult",
+    "RunVerdict",
+    "baseline",
+    "summarise",
+]

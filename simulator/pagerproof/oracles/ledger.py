@@ -90,7 +90,7 @@ class LedgerReconciliation:
 
     name = "ledger"
     summary = "what the agent said against what the systems of record hold"
-    modes = (
+    modes: Sequence[str] = (
         "done_twice",
         "wrong_customer",
         "wrong_amount",

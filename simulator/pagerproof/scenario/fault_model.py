@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -9,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
     PrivateAttr,
     WithJsonSchema,
@@ -16,10 +18,11 @@ from pydantic import (
     model_validator,
 )
 from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from pagerproof import units
-from pagerproof.scenario import schema
-from pagerproof.scenario.schema import Strict
+from pagerproof.scenario.schema import Bytes, Seconds, Share, Strict
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -37,23 +40,25 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str | int) else _tupled(value)
 
 
+class _OrText:
+    """What an editor should accept besides the mapping that a validator makes of it."""
+
+    def __init__(self, **schema: Any) -> None:
+        self._schema = {"type": "string", **schema}
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [self._schema, handler(core)]}
+
+
 def _count_or_seconds(value: object) -> object:
     """Gauges of time are written with their unit, counts without."""
     return units.duration_s(value) if isinstance(value, str) else value
 
 
-_DURATION = {"type": "string", "pattern": r"^[0-9._eE+-]+\s*(us|ms|s|min|m|h|d)$"}
-_SHARE = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^[0-9.]+\s*%?$"}]}
+_DURATION = r"^[0-9][0-9._]*\s*(us|ms|s|min|m|h|d)$"
 _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 _NUMBERS = {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}]}
-
-# The annotations of scenario files, with what an editor should accept in the file.
-Seconds = Annotated[schema.Seconds, WithJsonSchema(_DURATION)]
-Share = Annotated[schema.Share, WithJsonSchema(_SHARE)]
-Bytes = Annotated[schema.Bytes, WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+\s*(B|kB|KiB|MB|MiB)$"})]
-GaugeValue = Annotated[
-    float, BeforeValidator(_count_or_seconds), WithJsonSchema({"anyOf": [{"type": "number"}, _DURATION]})
-]
+GaugeValue = Annotated[float, BeforeValidator(_count_or_seconds), WithJsonSchema({"type": ["number", "string"]})]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_NAMES)]
 Numbers = Annotated[tuple[int, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_NUMBERS)]
 Facts = Annotated[tuple[str, ...], BeforeValidator(_tupled)]
@@ -231,13 +236,16 @@ def _duration(value: object) -> object:
     return value if isinstance(value, Mapping | BaseModel) else {"dist": "constant", "for": value}
 
 
-Drawn = Annotated[Duration, BeforeValidator(_duration)]
+Drawn = Annotated[Duration, BeforeValidator(_duration), _OrText(pattern=_DURATION)]
 
 
 class Delay(Duration):
-    """The answer comes later: the wait is before the service sees the call, or after it has answered."""
+    """The answer comes later: the wait is before the service sees the call or after it has answered.
 
-    where: Literal["before", "after"] = "after"
+    Without `where`, the target's edge says which: request is before, response after.
+    """
+
+    where: Literal["before", "after"] | None = None
 
 
 class Truncate(Strict):
@@ -276,7 +284,6 @@ class Malform(Strict):
     """The body is not the JSON it should be, under a good status."""
 
     how: Malformed
-    preserve_status: bool = True
 
 
 Preset = Literal[
@@ -287,6 +294,7 @@ Preset = Literal[
     "sap.partner_not_reached",
     "sap.number_range_end",
     "sap.service_unavailable",
+    "sap.quota_exceeded",
     "http.rate_limited",
     "http.spike_arrest",
     "http.quota_exhausted",
@@ -301,7 +309,8 @@ Preset = Literal[
 class AnswerWith(Strict):
     """Another answer than the service's: a preset of the wire registry, or a status with headers and a body.
 
-    With `edge: request` the service never sees the call; with `edge: response` it has done the work.
+    With `edge: request` the service does no work: a gateway before it answers `after` a while, or, `by: service`,
+    the service itself refuses. With `edge: response` it has done the work, and its own answer is lost.
     """
 
     preset: Preset | None = None
@@ -309,6 +318,8 @@ class AnswerWith(Strict):
     headers: dict[str, str] = Field(default_factory=dict)
     body: JsonValue = None
     retry_after: Seconds | None = None
+    by: Literal["gateway", "service"] = "gateway"
+    after: Drawn = Duration.model_validate({"for": "20ms"})
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -316,9 +327,15 @@ class AnswerWith(Strict):
 
 
 class Hold(Strict):
-    """The service's worker is held for this long, also after the caller gave up; the call itself waits for it."""
+    """A foreign job (a slow report) stands in the line before this call and keeps a worker for so long."""
 
     resource: str
+    for_: Drawn = Field(alias="for")
+
+
+class SlowWork(Strict):
+    """The service's own work on this call takes so much longer and keeps its worker, also after the caller gave up."""
+
     for_: Drawn = Field(alias="for")
 
 
@@ -395,6 +412,10 @@ class LeakLock(Strict):
     for_: Drawn = Field(alias="for")
 
 
+class LeakConnection(Strict):
+    """If the caller gives up, the service never gets the connection back."""
+
+
 class PolicyDrift(Strict):
     """The policy in the knowledge base reads otherwise than the one the company stands by: its days times `factor`."""
 
@@ -432,6 +453,18 @@ class CutStream(Strict):
     keep: Share = 0.5
 
 
+class Behave(Strict):
+    """The simulated model behaves in this way on this call; the names are those of its policy."""
+
+    name: str
+
+
+class TemperatureShift(Strict):
+    """The simulated model answers as if its temperature were so much higher or lower."""
+
+    by: float
+
+
 class Effect(Strict):
     """One effect: a mapping with exactly one key; an effect without settings may stand as a bare word."""
 
@@ -440,6 +473,7 @@ class Effect(Strict):
     malform: Malform | None = None
     answer: AnswerWith | None = None
     hold: Hold | None = None
+    slow_work: SlowWork | None = None
     outcome: Outcome | None = None
     timeout: Timeout | None = None
     drop_connection: DropConnection | None = None
@@ -454,6 +488,7 @@ class Effect(Strict):
     forget_idempotency: ForgetIdempotency | None = None
     expire_session: ExpireSession | None = None
     leak_lock: LeakLock | None = None
+    leak_connection: LeakConnection | None = None
     policy_drift: PolicyDrift | None = None
     invented_tool: InventedTool | None = None
     truncated_arguments: TruncatedArguments | None = None
@@ -461,6 +496,8 @@ class Effect(Strict):
     refusal: Refusal | None = None
     polite_loop: PoliteLoop | None = None
     cut_stream: CutStream | None = None
+    behaviour: Behave | None = None
+    temperature_shift: TemperatureShift | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -510,7 +547,7 @@ class FaultLimits(Strict):
     concurrent: int | None = Field(default=None, ge=1)
     max_requests: Annotated[int, Field(ge=1, strict=True)] | Share | None = None
     total: int | None = Field(default=None, ge=1)
-    stop_when: Annotated[StopWhen | None, BeforeValidator(_none_is_null)] = None
+    stop_when: Annotated[StopWhen | None, BeforeValidator(_none_is_null), _OrText(const="none")] = None
 
 
 class Expect(Strict):
@@ -534,8 +571,10 @@ class FaultModel(Strict):
     cites: Annotated[tuple[Cite, ...], BeforeValidator(_tupled), Field(min_length=1)]
     target: Target
     trigger: Trigger
-    effect: Annotated[tuple[Effect, ...], BeforeValidator(_tupled), Field(min_length=1)]
-    limits: Annotated[FaultLimits, BeforeValidator(_none_is_empty)]
+    effect: Annotated[
+        tuple[Annotated[Effect, _OrText(pattern="^[a-z_]+$")], ...], BeforeValidator(_tupled), Field(min_length=1)
+    ]
+    limits: Annotated[FaultLimits, BeforeValidator(_none_is_empty), _OrText(const="none")]
     expect: Expect
     parameters: dict[str, str] = Field(default_factory=dict)
 
@@ -568,6 +607,12 @@ class FaultModel(Strict):
             holder, key = _place(written, self.parameters[name])
             holder[key] = value
         return FaultModel.model_validate(written)
+
+
+def json_schema() -> str:
+    """Return the JSON schema of fault model files, as it is kept in `fault_models/schema.json`."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(dialect | FaultModel.model_json_schema(), indent=1) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -136,7 +136,8 @@ class _Reader:
             self._note(_position_of(text, error.position), f"the character {shown} is not allowed in a YAML file")
             raise _Stop from None
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            unclosed = error.context_mark if "quoted scalar" in str(error.context or "") else None
+            mark = unclosed or error.problem_mark or error.context_mark
             self._note(_position(mark) if mark is not None else (1, 1), _syntax_words(error, text))
             raise _Stop from None
         except (YAMLError, ValueError, OverflowError, RecursionError) as error:  # ValueError: \UFFFFFFFF in quotes
@@ -165,9 +166,12 @@ class _Reader:
                 self.nodes += size  # as if written out: aliases of aliases grow without end
                 return value, place
         before = self.nodes
-        place = Place(key, _position(event.start_mark))
+        is_empty = kind == "ScalarEvent" and not event.style and not event.value
+        # The parser places an empty value at whatever comes next.
+        place = Place(key, key if is_empty else _position(event.start_mark))
         if event.tag is not None and not _is_implicit(event):
-            self._note(place.value, f"the tag '{event.tag}' cannot be used here: write the plain value")
+            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
+            self._note(place.value, f"the tag {tag!r} cannot be used here: write the plain value")
         if kind == "MappingStartEvent":
             value = self._mapping(events, place, depth)
         elif kind == "SequenceStartEvent":
@@ -268,6 +272,6 @@ def _syntax_words(error: Any, text: str) -> str:
     if "flow mapping" in str(error.context or ""):
         return "not valid YAML: the mapping that began with '{' has no ',' or '}' here"
     if "unexpected end of stream" in problem and "quoted scalar" in str(error.context or ""):
-        return "not valid YAML: a quotation mark is never closed"
+        return "not valid YAML: the quotation mark that opens here is never closed"
     context = f"{error.context}, " if error.context else ""
     return f"not valid YAML: {context}{problem}"

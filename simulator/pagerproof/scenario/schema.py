@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from pagerproof import units
 
-Seconds = Annotated[float, BeforeValidator(units.duration_s)]
-PerSecond = Annotated[float, BeforeValidator(units.rate_per_s)]
-Share = Annotated[float, BeforeValidator(units.share)]
-Bytes = Annotated[int, BeforeValidator(units.size_bytes)]
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,2})?")
+
+
+def _identifier(text: str) -> str:
+    # Ids become names of folders and columns.
+    if _ID.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not an id: use letters, digits, '_', '-' and '.', at most 80 of them")
+    return text
+
+
+def _amount(text: str) -> str:
+    if _AMOUNT.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not an amount of money: write it in quotes, such as '129.80'")
+    return text
+
+
+def _quantity(units_pattern: str) -> WithJsonSchema:
+    """What an editor should accept where a file has a number with its unit."""
+    number = r"^[+]?[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+    return WithJsonSchema({"type": "string", "pattern": rf"{number}\s*{units_pattern}$"})
+
+
+Seconds = Annotated[float, Field(ge=0), BeforeValidator(units.duration_s), _quantity("(us|ms|s|min|m|h|d)")]
+PerSecond = Annotated[float, Field(ge=0), BeforeValidator(units.rate_per_s), _quantity("/\\s*(s|min|m|h|d)")]
+Bytes = Annotated[int, Field(ge=0), BeforeValidator(units.size_bytes), _quantity("(B|kB|KiB|MB|MiB)")]
+Share = Annotated[
+    float,
+    BeforeValidator(units.share),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^[0-9.]+\s*%$"}]}
+    ),
+]
+Identifier = Annotated[
+    str, AfterValidator(_identifier), WithJsonSchema({"type": "string", "pattern": f"^{_ID.pattern}$"})
+]
+Amount = Annotated[
+    str, AfterValidator(_amount), WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,2})?$"})
+]
 
 
 class Strict(BaseModel):
@@ -31,8 +67,8 @@ class Arrivals(Strict):
     """
 
     process: Literal["contact_center", "poisson", "constant", "ramp", "spike", "replay"] = "contact_center"
-    rate: PerSecond | None = None
-    to: PerSecond | None = None
+    rate: PerSecond | None = Field(default=None, gt=0)
+    to: PerSecond | None = Field(default=None, gt=0)
     at: Seconds | None = None
     over: Seconds | None = None
     starts_at: Seconds | None = None
@@ -51,9 +87,9 @@ class Patience(Strict):
     """How long a customer waits: for the answer, or only in the queue before an agent worker starts."""
 
     dist: Literal["exponential", "lognormal", "constant", "infinite"] = "lognormal"
-    median: Seconds | None = None
-    mean: Seconds | None = None
-    sigma: float = 0.6
+    median: Seconds | None = Field(default=None, gt=0)
+    mean: Seconds | None = Field(default=None, gt=0)
+    sigma: float = Field(default=0.6, gt=0, le=5)
     applies_to: Literal["answer", "queue"] = "answer"
 
 
@@ -66,7 +102,7 @@ class RequestOverride(Strict):
     locale: str | None = None
     difficulty: Share | None = None
     patience: Seconds | None = None
-    amount: str | None = None
+    amount: Amount | None = None
 
 
 class Workload(Strict):
@@ -81,7 +117,7 @@ class Workload(Strict):
     channels: dict[str, Share] = {"chat": 0.62, "voice": 0.19, "email": 0.19}
     difficulty: Beta = Beta(a=5.8, b=1.265)
     patience: Patience = Patience.model_validate({"median": "240s"})
-    deadline: Seconds = 180.0
+    deadline: Seconds = Field(default=180.0, gt=0)
     edge_cases: Share = 0.04
     requests: dict[int, RequestOverride] = {}
 
@@ -94,7 +130,7 @@ class FaultUse(Strict):
     """
 
     use: str
-    id: str | None = None
+    id: Identifier | None = None
     intensity: float = Field(default=1.0, ge=0)
     probability: Share | None = None
     at: tuple[int, ...] = ()
@@ -116,7 +152,7 @@ class Limits(Strict):
 
     calls_per_request: int = Field(default=60, ge=1)
     cost_per_request_usd: float = Field(default=5.0, gt=0)
-    horizon: Seconds | None = None
+    horizon: Seconds | None = Field(default=None, gt=0)
 
 
 class Gate(Strict):
@@ -132,7 +168,7 @@ class Scenario(Strict):
     """A scenario file."""
 
     schema_: Literal["pagerproof/scenario/1"] = Field(alias="schema")
-    id: str
+    id: Identifier
     title: str
     description: str = ""
     requests: int = Field(default=1000, ge=1, le=10_000_000)

@@ -82,7 +82,7 @@ def said(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    return f"the number {value}"
+    return f"the number {_number(value)}"
 
 
 def plain_words(error: ValidationError, model: type[BaseModel], data: object) -> list[KeyedMessage]:
@@ -111,10 +111,16 @@ def plain_words(error: ValidationError, model: type[BaseModel], data: object) ->
                 found[slot].append(wanted)
             continue
         order.append((path, *_message(each, path, model)))
+    above = {path[:length] for path, _, _ in order for length in range(len(path))}
     messages: list[KeyedMessage] = []
     for path, at, text in order:
+        if at == "type" and path in above:
+            continue  # a union: another member fits in kind, and is told about in detail
         if at == "type":
-            message = f"must be {' or '.join(found[path, 'type'])}, not {text}"
+            wanted = " or ".join(found[path, "type"])
+            message = f"must be {wanted}, not {text}"
+            if wanted == "text" and text.startswith(("the number", "true", "false")):
+                message += ": put it in quotes"
             messages.append((path, "value", _named(path, message)))
         elif at == "missing":
             names = missing[path]
@@ -137,13 +143,15 @@ def _message(error: Any, path: Path, model: type[BaseModel]) -> tuple[str, str]:
         return "key", f"unknown key {said(name)}{_in(path[:-1])}{hint}"
     if kind in ("literal_error", "enum"):
         known = _QUOTED.findall(str(context.get("expected", "")))
+        if len(known) == 1:
+            return "value", _named(path, f"must be '{known[0]}', not {said(value)}")
         hint = nearest(value, known) if isinstance(value, str) else ""
         return "value", _named(path, f"{said(value)} is not one of {listed(known, 30)}{hint}")
     if kind in ("value_error", "assertion_error"):
         return "value", _named(path, str(context.get("error", error["msg"])))
     if kind in _LIMIT_WORDS:
         key, word = _LIMIT_WORDS[kind]
-        return "value", _named(path, f"must be {word} {_number(context[key])}, not {value}")
+        return "value", _named(path, f"must be {word} {_number(context[key])}, not {_number(value)}")
     if kind in _LENGTH_WORDS:
         key, word = _LENGTH_WORDS[kind]
         unit = "characters" if kind.startswith("string") else "items"

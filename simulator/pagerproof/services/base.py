@@ -19,7 +19,7 @@ from pagerproof.services.catalogue import operations_of
 from pagerproof.services.idempotency import AnswersByKey
 from pagerproof.services.job import UNDISTURBED, Disturbance, Job, Refused
 from pagerproof.services.neighbours import neighbour
-from pagerproof.services.operation import Plan, complaint, required_types
+from pagerproof.services.operation import Plan, argument_types, complaint, fits
 
 _NAMES = tuple(name for name in Disturbance.__dataclass_fields__ if name != "extra")
 
@@ -47,7 +47,7 @@ class SimulatedService:
     calls `commit` exactly once and changes the service's own state only where `job.applies`.
     """
 
-    name: str = ""
+    name = ""
     Parameters: ClassVar[type[ServiceParameters]] = ServiceParameters
     locks_by: ClassVar[Mapping[str, str]] = {}  # operation name -> the argument whose value it locks while it writes
     remembers_keys: ClassVar[bool] = False
@@ -216,7 +216,7 @@ class SimulatedService:
         currency: str = "",
         details: tuple[tuple[str, str], ...] = (),
     ) -> str:
-        """Write the one ledger entry of this call, unless a fault says that it is lost; return the document's number."""
+        """Write the one ledger entry of this call, unless a fault loses it; return the document's number."""
         document = self.document(job)
         if not job.applies:
             return document
@@ -257,8 +257,12 @@ class SimulatedService:
         return self._changed.get(entity, ())
 
     def changed(self, job: Job, entity: object, field: str, otherwise: Any) -> Any:
+        """Return the field's value as this call reads it; a stale read gets `otherwise`."""
+        return otherwise if job.disturbed.stale else self.present(entity, field, otherwise)
+
+    def present(self, entity: object, field: str, otherwise: Any) -> Any:
         """Return the field's present value, or `otherwise` where it was never changed."""
-        pairs = self.changes(job, entity)
+        pairs = self._changed.get(entity, ())
         for position in range(0, len(pairs), 2):
             if pairs[position] == field:
                 return pairs[position + 1]
@@ -315,8 +319,6 @@ class SimulatedService:
             job.early.cancel()
         answer: Answer | None
         answer = self._perform(job) if job.disturbed is UNDISTURBED else self._perform_disturbed(job)
-        if job.cut:
-            answer = self.cut_answer(job)
         if job.lock and self._locks.get(job.lock) is job:
             del self._locks[job.lock]
         self._pool.release()
@@ -336,16 +338,8 @@ class SimulatedService:
             return self.locked(job, job.arguments[plan.lock])
         if job.cut and job.disturbed.commit is not True:
             return self.cut_answer(job)
-        arguments = job.arguments
-        fits = len(arguments) == len(plan.required)
-        if fits:
-            for name, types in plan.required:
-                value = arguments.get(name)
-                if type(value) not in types or not value:
-                    fits = False
-                    break
-        if not fits:
-            argument, message = complaint(plan.operation, arguments)
+        if not fits(plan, job.arguments):
+            argument, message = complaint(plan.operation, job.arguments)
             if message:
                 return self.bad_argument(job, argument, message)
         key = job.call.idempotency_key
@@ -380,6 +374,8 @@ class SimulatedService:
         if wanted.forget_idempotency and job.call.idempotency_key is not None:
             self._answers.forget(job.call.idempotency_key)
         answer = self._perform(job)
+        if job.cut:
+            answer = self.cut_answer(job)
         if wanted.twice:
             job.copy += 1
             self._perform(job)
@@ -412,7 +408,8 @@ class SimulatedService:
             sigma=parameters.write_sigma if writes else parameters.read_sigma,
             writes=writes,
             lock=self.locks_by.get(operation.name, ""),
-            required=required_types(operation),
+            required=argument_types(operation, optional=False),
+            optional=argument_types(operation, optional=True),
         )
 
     def _gauge_table(self) -> dict[str, Callable[[], float]]:
@@ -422,6 +419,7 @@ class SimulatedService:
             "calls.abandoned": lambda: float(self._abandoned),
             "pool.in_use": lambda: float(pool.in_use),
             "pool.queued": lambda: float(pool.queued),
+            "pool.peak": lambda: float(pool.peak),
             "connections.leaked": lambda: float(self._leaked),
             "locks.held": lambda: float(len(self._locks)),
             "idempotency.entries": lambda: float(len(self._answers)),

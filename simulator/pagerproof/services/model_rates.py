@@ -38,7 +38,10 @@ FINISH_ERRORS: Final[Mapping[str, float]] = MappingProxyType(
 TASK_SHARES: Final[Mapping[str, float]] = MappingProxyType({"route": 0.08, "act": 0.80, "verify": 0.04, "write": 0.08})
 """How a request's error budget is divided among the tasks of a pipeline (assumed)."""
 
-TYPICAL_TOKENS: Final[Mapping[str, float]] = MappingProxyType({"route": 30.0, "act": 40.0, "verify": 25.0, "write": 130.0})
+TYPICAL_TOKENS: Final[Mapping[str, float]] = MappingProxyType(
+    {"route": 30.0, "act": 40.0, "verify": 25.0, "write": 130.0}
+)
+"""Output tokens of one answer, by task (assumed from this policy's own phrases)."""
 
 _DIFFICULTY_MAX = 0.999
 _TEMPERATURE_MAX = 2.0
@@ -68,7 +71,7 @@ class ModelRates(BaseModel):
         "on batch size is measured (facts 3.5, batch-dependent kernels); the figure is assumed.",
     )
     load_slope: float = Field(
-        default=0.25, ge=0.0, description="Growth of the residual per doubling of 1 + streams / load_reference. Assumed."
+        default=0.25, ge=0.0, description="Growth of the residual per doubling of 1 + streams / load_reference; assumed"
     )
     fork_tokens: float = Field(
         default=102.0,
@@ -96,6 +99,10 @@ class ModelRates(BaseModel):
         "termination is 6.2 % and unawareness of termination 12.4 % of failures in MAST (facts 4).",
     )
     claims_after_error_slope: Rate = Field(default=0.10, description="Growth of it per unit of looseness. Assumed.")
+    yields_to_pressure: Rate = Field(
+        default=0.25,
+        description="Chance of claiming success when told to go on after having given up. Evidence: assumed.",
+    )
     takes_already_as_done: Rate = Field(
         default=0.70, description="Chance of reading an error that says 'already' as done. Assumed."
     )

@@ -16,6 +16,9 @@ WRITES: Final = frozenset(name for name, operation in OPERATIONS.items() if oper
 SKIPPED: Final = "llm.skipped"
 _READINGS_MAX = 4096
 _SHORT = 4
+_INVISIBLE: Final = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+_READABLE: Final = frozenset({GOOD, BROKEN})
+_NONE: Final[Set[int]] = frozenset()
 
 _readings: dict[str, Reading] = {}
 
@@ -103,7 +106,7 @@ class Turn:
             return value
         if len(value) < _SHORT or not any(character.isdigit() for character in value):
             return value
-        heard = self.heard.casefold()
+        heard = self.heard.translate(_INVISIBLE).casefold()
         if all(word in heard for word in value.casefold().replace(",", " ").split()):
             return value
         return value if "".join(value.casefold().split()) in "".join(heard.split()) else None
@@ -128,10 +131,8 @@ class Walk:
         self.left: list[int] = []
         self.unusable = ""
         path = turn.truth.path
+        passed = _passed_over(turn, every_step)
         length = len(path)
-        offered = None if every_step else turn.offered
-        occurrences = turn.case.occurrences
-        skips = (SKIPPED,) in occurrences
         position = 0
         for message in turn.messages:
             role = message.get("role")
@@ -143,35 +144,41 @@ class Walk:
             operation = message.get("name") or ""
             reading = reading_of(message.get("content") or "")
             count = self.answers[operation] = self.answers.get(operation, 0) + 1
-            kind = reading.kind
-            looks_good = kind == GOOD or kind == BROKEN or _taken_for_success(turn, operation, reading, count)  # noqa: PLR1714 the hot path
-            if looks_good and (kind == GOOD or kind == BROKEN or operation not in self.last):  # noqa: PLR1714
+            readable = reading.kind in _READABLE
+            if readable:
                 self.last[operation] = reading
-            if kind != GOOD:
+                if self.unusable == operation:
+                    self.unusable = ""
+            else:
                 self.unusable = operation
-            elif self.unusable == operation:
-                self.unusable = ""
-            while position < length and (
-                (offered is not None and path[position].operation not in offered)
-                or (skips and not every_step and (SKIPPED, position) in occurrences)
-            ):
+            while position in passed:
                 position += 1
-            if position < length and path[position].operation == operation:
-                if looks_good:
+            here = position < length and path[position].operation == operation
+            if readable or _taken_for_success(turn, operation, reading, count):
+                self.last.setdefault(operation, reading)
+                if here:
                     position += 1
                     self.tries = 0
                     self.error = None
-                else:
-                    self.tries += 1
-                    self.error = reading
-        while position < length and (
-            (offered is not None and path[position].operation not in offered)
-            or (skips and not every_step and (SKIPPED, position) in occurrences)
-        ):
+            elif here:
+                self.tries += 1
+                self.error = reading
+        while position in passed:
             position += 1
         self.position = position
-        if offered is not None:
-            self.left = [at for at in range(length) if path[at].operation not in offered] if position == length else []
+        self.left = sorted(passed) if position == length else []
+
+
+def _passed_over(turn: Turn, every_step: bool) -> Set[int]:
+    """The steps that this model does not do: those whose tool it was not given, and those it decided to skip."""
+    if every_step:
+        return _NONE
+    offered = turn.offered
+    passed = {at for at, step in enumerate(turn.truth.path) if step.operation not in offered}
+    occurrences = turn.case.occurrences
+    if (SKIPPED,) in occurrences:
+        passed.update(at for at in range(len(turn.truth.path)) if (SKIPPED, at) in occurrences)
+    return passed
 
 
 def _taken_for_success(turn: Turn, operation: str, reading: Reading, count: int) -> bool:

@@ -36,16 +36,20 @@ _CLOSINGS = (
 )
 
 # The fields that a reply repeats, in the words of our services and of SAP.
-TOLD_FIELDS: Final = frozenset(
-    "order_id sales_order status total amount billed_amount currency carrier tracking eta points tier plan price "
-    "renews_on effective_on cancelled slot slots appointment_id ticket_id note_id reset_id sent_to refund_id refunded "
-    "return_id label exchange_id reservation_id new_sku sku name material quantity available plant title rule days "
-    "verified street city postcode country email phone field value payment_id billing_document updated delivery_block "
-    "SalesOrder TotalNetAmount TransactionCurrency OverallSDProcessStatus DeliveryBlockReason RequestedQuantity "
-    "Material Plant MatlWrhsStkQtyInMatlBaseUnit BillingDocument CreditMemoRequest BusinessPartner StreetName CityName "
-    "PostalCode Country RequestedDeliveryDate".split()
-)
+TOLD_FIELDS: Final = frozenset((
+    "order_id", "sales_order", "status", "total", "amount", "billed_amount", "currency", "carrier", "tracking",
+    "eta", "points", "tier", "plan", "price", "renews_on", "effective_on", "cancelled", "slot", "slots",
+    "appointment_id", "ticket_id", "note_id", "reset_id", "sent_to", "refund_id", "refunded", "return_id",
+    "label", "exchange_id", "reservation_id", "new_sku", "sku", "name", "material", "quantity", "available",
+    "plant", "title", "rule", "days", "verified", "street", "city", "postcode", "country", "email", "phone",
+    "field", "value", "payment_id", "billing_document", "updated", "delivery_block", "SalesOrder",
+    "TotalNetAmount", "TransactionCurrency", "OverallSDProcessStatus", "DeliveryBlockReason",
+    "RequestedQuantity", "Material", "Plant", "MatlWrhsStkQtyInMatlBaseUnit", "BillingDocument",
+    "CreditMemoRequest", "BusinessPartner", "StreetName", "CityName", "PostalCode", "Country",
+    "RequestedDeliveryDate",
+))  # fmt: skip
 _FACTS_MAX = 60
+_PER_FIELD_MAX = 8  # nobody reads out a calendar
 
 _SHAPES = {
     "order_id": "45########",
@@ -135,13 +139,14 @@ def told_facts(readings: Iterable[Reading]) -> str:
     for reading in readings:
         for name, values in reading.flat.items():
             if name in TOLD_FIELDS:
-                for value in values:
+                for value in values[:_PER_FIELD_MAX]:
                     seen[f"{name} {value}"] = None
     return ", ".join(list(seen)[:_FACTS_MAX])
 
 
 def letter(name: str, middle: str, key: int) -> str:
     """Return a reply to the customer around `middle`."""
+    middle = middle[:1].upper() + middle[1:]
     return pick(key, _OPENINGS).format(name=name) + middle + pick(sub_key(key, b"closing"), _CLOSINGS)
 
 

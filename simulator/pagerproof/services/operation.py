@@ -16,6 +16,9 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "array": (list, tuple),
     "object": (dict,),
 }
+Types = tuple[tuple[str, tuple[type, ...]], ...]
+"""(argument, Python types) of each argument."""
+
 _ARTICLES: Mapping[str, str] = {"integer": "an integer", "array": "an array", "object": "an object"}
 
 
@@ -32,14 +35,30 @@ class Plan:
     sigma: float
     writes: bool
     lock: str = ""
-    required: tuple[tuple[str, tuple[type, ...]], ...] = ()
+    required: Types = ()
+    optional: Types = ()
 
 
-def required_types(operation: Operation) -> tuple[tuple[str, tuple[type, ...]], ...]:
-    """Return the obligatory arguments with the Python types that decode from their JSON types."""
+def argument_types(operation: Operation, *, optional: bool) -> Types:
+    """Return the optional or the obligatory arguments with the Python types that decode from their JSON types."""
     return tuple(
-        (name, _TYPES[kind]) for name, kind in operation.arguments.items() if name not in operation.optional
+        (name, _TYPES[kind]) for name, kind in operation.arguments.items() if (name in operation.optional) is optional
     )
+
+
+def fits(plan: Plan, arguments: Mapping[str, Any]) -> bool:
+    """Whether the arguments can be used as they are; False for a few that can: `complaint` decides."""
+    for name, types in plan.required:
+        value = arguments.get(name)
+        if type(value) not in types or not value:
+            return False
+    known = len(plan.required)
+    if known == len(arguments):
+        return True
+    for name, types in plan.optional:
+        if type(arguments.get(name)) in types:
+            known += 1
+    return known == len(arguments)
 
 
 def complaint(operation: Operation, arguments: Mapping[str, Any]) -> tuple[str, str]:

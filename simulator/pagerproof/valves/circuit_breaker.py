@@ -76,11 +76,14 @@ class Circuit:
     __slots__ = ("_bits", "_known", "_mask", "_opened_s", "_thresholds", "_trials", "generation", "state")
 
     def __init__(self, thresholds: Thresholds) -> None:
+        self.state = State.CLOSED
+        self._bits = 0
+        self._known = 0
+        self._trials = 0
         self._thresholds = thresholds
         self._mask = (1 << thresholds.window_calls) - 1
         self.generation = 0
         self._opened_s = 0.0
-        self._become(State.CLOSED)
 
     def permits(self, now_s: float) -> bool:
         """Whether a call may go through now; a trial call of a half-open circuit is taken by asking."""
@@ -104,7 +107,7 @@ class Circuit:
         self._known += 1
         thresholds = self._thresholds
         if self.state is State.CLOSED:
-            if not failed or self._known < thresholds.minimum_calls:
+            if self._known < thresholds.minimum_calls:
                 return
             known = min(self._known, thresholds.window_calls)
         elif self._known < thresholds.half_open_calls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from pagerproof.tools import Desk, Toolbox, ToolResult
@@ -61,7 +61,7 @@ class _Timed:
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
         attempt: int = 1,
-    ) -> Awaitable[ToolResult]:
+    ) -> Coroutine[Any, Any, ToolResult]:
         deadline = self._deadline
         left_s = self._until_s - self._now_s()
         if operation in WRITES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from pagerproof.tools import Desk, Toolbox, ToolResult
@@ -52,7 +52,7 @@ class _Limited:
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
         attempt: int = 1,
-    ) -> Awaitable[ToolResult]:
+    ) -> Coroutine[Any, Any, ToolResult]:
         limit = self._limit
         self._calls += 1
         if operation in self._known:

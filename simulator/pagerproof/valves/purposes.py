@@ -8,14 +8,29 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 WRITES: Final[frozenset[str]] = frozenset(
-    """
-    crm.Customer.update_address crm.Customer.update_contact crm.Password.reset crm.Subscription.change
-    crm.Subscription.cancel crm.Appointment.book crm.Ticket.create crm.Note.create
-    orders.Order.cancel orders.Order.change_address orders.Order.change_item orders.Return.create
-    orders.Exchange.create inventory.Stock.reserve payments.Refund.create
-    sap.BusinessPartner.update_address sap.SalesOrder.create sap.SalesOrder.update_quantity sap.SalesOrder.cancel
-    sap.SalesOrder.release_block sap.CreditMemo.create
-    """.split()
+    {
+        "crm.Customer.update_address",
+        "crm.Customer.update_contact",
+        "crm.Password.reset",
+        "crm.Subscription.change",
+        "crm.Subscription.cancel",
+        "crm.Appointment.book",
+        "crm.Ticket.create",
+        "crm.Note.create",
+        "orders.Order.cancel",
+        "orders.Order.change_address",
+        "orders.Order.change_item",
+        "orders.Return.create",
+        "orders.Exchange.create",
+        "inventory.Stock.reserve",
+        "payments.Refund.create",
+        "sap.BusinessPartner.update_address",
+        "sap.SalesOrder.create",
+        "sap.SalesOrder.update_quantity",
+        "sap.SalesOrder.cancel",
+        "sap.SalesOrder.release_block",
+        "sap.CreditMemo.create",
+    }
 )
 """The operations that change a system of record; every other one is a read."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -252,5 +252,5 @@ def _timestamp(written: str) -> tuple[float, str]:
     except ValueError:
         raise ValueError(f"{written!r} is neither seconds nor an ISO 8601 time such as 2026-11-20T07:00:00Z") from None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     return moment.timestamp(), "ISO 8601"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pagerproof.errors import UsageError
 from pagerproof.model import Customer
@@ -74,7 +74,7 @@ def _customers_of(seed: int, locale: str, first_number: int, count: int) -> tupl
     from faker.factory import Factory
 
     try:
-        source = Factory.create(
+        source: Any = Factory.create(  # its providers' methods are added at run time
             locale, providers=["faker.providers.person", "faker.providers.address"], use_weighting=False
         )
     except AttributeError as error:
@@ -85,9 +85,7 @@ def _customers_of(seed: int, locale: str, first_number: int, count: int) -> tupl
     for number in range(first_number, first_number + count):
         name = source.name()
         street = " ".join(source.street_address().split())
-        customers.append(
-            _customer(seed, locale, number, name, street, source.city(), source.postcode(), country)
-        )
+        customers.append(_customer(seed, locale, number, name, street, source.city(), source.postcode(), country))
     return tuple(customers)
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from string import Formatter
 from typing import Final, Literal
 
 from pydantic import Field
 
 from pagerproof.errors import InvalidFile
-from pagerproof.model import Expectation, ExpectedEffect, Operation, Step
+from pagerproof.model import Operation, Step
 from pagerproof.scenario.load import KeyPath, load_file
 from pagerproof.scenario.schema import Strict
 from pagerproof.scenario.words import nearest
-from pagerproof.workload.edge_cases import EDGE_CASES, ORDER_EDGE_CASES
-from pagerproof.workload.slots import ORDER_SLOTS, SLOT_NAMES
-from pagerproof.workload.world import cents_of
+from pagerproof.workload.intent import EffectTemplate, Intent, Needs, make_intent, slots_in
+from pagerproof.workload.slot_names import SLOT_NAMES
 
 OrderStatus = Literal["open", "processing", "shipped", "delivered", "cancelled"]
 
@@ -30,7 +27,7 @@ class EffectEntry(Strict):
     kind: str
     entity: str
     amount: str | None = None
-    details: dict[str, str] = {}
+    details: dict[str, str] = Field(default_factory=dict)
 
 
 class ExpectsEntry(Strict):
@@ -75,137 +72,6 @@ class IntentFile(Strict):
     intents: tuple[IntentEntry, ...] = Field(min_length=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
-    """What an order must be like; an empty `status` means any."""
-
-    status: tuple[str, ...] = ()
-    delivery_block: bool = False
-    charged_twice: bool = False
-    billed_too_much: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EffectTemplate:
-    """An expected effect before the slots are known; sources are `$slot` or literal."""
-
-    service: str
-    kind: str
-    entity: str
-    amount: str | None = None
-    details: tuple[tuple[str, str], ...] = ()
-
-    def fill(self, slots: Mapping[str, str]) -> ExpectedEffect:
-        """Return the effect with the slots' values."""
-        amount = self.amount
-        return ExpectedEffect(
-            service=self.service,
-            kind=self.kind,
-            entity=value_of(self.entity, slots),
-            amount_minor=None if amount is None else cents_of(value_of(amount, slots)),
-            details=tuple([(name, value_of(source, slots)) for name, source in self.details]),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """Something customers ask for, ready for use: `templates` are filled with `%` and a mapping of slots."""
-
-    id: str
-    title: str
-    weight: float
-    channels: tuple[str, ...]
-    parts: tuple[str, ...]  # the ids of what is asked for: its own, or those it combines
-    templates: tuple[str, ...]
-    path: tuple[Step, ...]
-    needs: Needs
-    effects: tuple[EffectTemplate, ...]
-    told: tuple[str, ...]
-    decline: bool
-    about_order: bool
-    edge_cases: tuple[str, ...]
-
-    def expectation(self, slots: Mapping[str, str]) -> Expectation:
-        """Return what must hold afterwards, given the slots' values."""
-        return Expectation(
-            effects=tuple([effect.fill(slots) for effect in self.effects]),
-            told=tuple([value_of(source, slots) for source in self.told]),
-            decline=self.decline,
-        )
-
-
-def value_of(source: str, slots: Mapping[str, str]) -> str:
-    """Return the slot's value for `$slot`, anything else as it is."""
-    return slots[source[1:]] if source.startswith("$") else source
-
-
-def make_intent(
-    *,
-    id: str,
-    title: str,
-    weight: float,
-    utterances: Sequence[str],
-    path: Sequence[Step],
-    needs: Needs,
-    effects: Sequence[EffectTemplate],
-    told: Sequence[str] = (),
-    decline: bool = False,
-    channels: Sequence[str] = (),
-    parts: Sequence[str] = (),
-) -> Intent:
-    """Return an intent of checked pieces; utterances name slots in braces.
-
-    A slot that the path needs and an utterance leaves out is appended in a sentence of its own, so that nobody has to
-    guess. The e-mail address is known from the channel.
-    """
-    used = [source[1:] for step in path for _, source in step.arguments if source.startswith("$")]
-    about_order = not ORDER_SLOTS.isdisjoint(used)
-    return Intent(
-        id=id,
-        title=title,
-        weight=weight,
-        channels=tuple(channels),
-        parts=tuple(parts) or (id,),
-        templates=tuple(_template(utterance, used) for utterance in utterances),
-        path=tuple(path),
-        needs=needs,
-        effects=tuple(effects),
-        told=tuple(told),
-        decline=decline,
-        about_order=about_order,
-        edge_cases=tuple(name for name in EDGE_CASES if about_order or name not in ORDER_EDGE_CASES),
-    )
-
-
-_ADDITIONS: Final = {
-    "postcode": " My postcode is {postcode}.",
-    "order_id": " The order is {order_id}.",
-}
-
-
-def _template(utterance: str, used: Sequence[str]) -> str:
-    named = set(slots_in(utterance))
-    for slot in dict.fromkeys(used):
-        if slot not in named and slot != "email":
-            utterance += _ADDITIONS.get(slot, f" ({slot.replace('_', ' ')}: {{{slot}}})")
-    return "".join(
-        text.replace("%", "%%") + ("" if slot is None else f"%({slot})s")
-        for text, slot, _, _ in Formatter().parse(utterance)
-    )
-
-
-def slots_in(utterance: str) -> list[str]:
-    """Return the names in braces, in order. Raises ValueError for braces that do not match or are empty."""
-    names = []
-    for _, name, format_spec, conversion in Formatter().parse(utterance):
-        if name is None:
-            continue
-        if not name or format_spec or conversion:
-            raise ValueError("write a slot as {order_id}, and a brace as {{ or }}")
-        names.append(name)
-    return names
-
-
 def load_intents(path: Path, operations: Mapping[str, Operation]) -> tuple[Intent, ...]:
     """Return the intents of a file in its order. Raises InvalidFile with every mistake and its position."""
     loaded = load_file(path, IntentFile)
@@ -242,16 +108,16 @@ def _check_combination(
         yield (*here, "combines"), "'combines' stands in place of utterances, path, needs and expects"
     if len(entry.combines) < 2:
         yield (*here, "combines"), "'combines' names at least two intents"
-    statuses: set[str] | None = None
+    suitable: set[str] | None = None
     for number, part in enumerate(entry.combines):
         if part not in by_id:
             yield (*here, "combines", number), f"there is no intent '{part}'{nearest(part, by_id)}"
         elif by_id[part].combines:
             yield (*here, "combines", number), f"'{part}' combines others itself"
         elif by_id[part].needs.status:
-            mine = set(by_id[part].needs.status)
-            statuses = mine if statuses is None else statuses & mine
-    if statuses is not None and not statuses:
+            mine: set[str] = set(by_id[part].needs.status)
+            suitable = mine if suitable is None else suitable & mine
+    if suitable is not None and not suitable:
         yield (*here, "combines"), "no order status suits all of these intents"
 
 
@@ -325,7 +191,9 @@ def _check_expects(
     writes = [operations[name] for step in entry.path for name in step if name in operations]
     for number, effect in enumerate(entry.expects.effects):
         where = (*here, "effects", number)
-        match = next((each for each in writes if (each.service, each.effect_kind) == (effect.service, effect.kind)), None)
+        match = next(
+            (each for each in writes if (each.service, each.effect_kind) == (effect.service, effect.kind)), None
+        )
         if match is None:
             yield (*where, "kind"), f"no step of the path leaves a '{effect.kind}' in '{effect.service}'"
         for name in effect.details:
@@ -371,7 +239,7 @@ def _compiled(entry: IntentEntry) -> Intent:
 def _combined(entry: IntentEntry, by_id: Mapping[str, IntentEntry]) -> Intent:
     """Return the intent that asks for all its parts at once; a step that two parts share is taken once."""
     parts = [by_id[part] for part in entry.combines]
-    statuses = [set(part.needs.status) for part in parts if part.needs.status]
+    statuses: list[set[str]] = [set(part.needs.status) for part in parts if part.needs.status]
     return make_intent(
         id=entry.id,
         title=entry.title,
@@ -410,7 +278,7 @@ def _effects(entry: IntentEntry) -> tuple[EffectTemplate, ...]:
             kind=effect.kind,
             entity=effect.entity,
             amount=effect.amount,
-            details=tuple(effect.details.items()),
+            details=effect.details,
         )
         for effect in entry.expects.effects
     )

@@ -10,10 +10,10 @@ from pagerproof.model import Customer
 from pagerproof.rng import key_of, pick, sub_key, unit
 from pagerproof.scenario.schema import RequestOverride
 from pagerproof.workload.customers import CustomerPool
-from pagerproof.workload.intents import Intent
+from pagerproof.workload.intent import Intent
 
-Cast = tuple[Intent, Customer, tuple[str, ...]]
-"""(intent, customer, edge cases) of one index."""
+Cast = tuple[int, Intent, Customer, tuple[str, ...]]
+"""(key of the index, intent, customer, edge cases)."""
 
 
 class Roster:
@@ -48,17 +48,20 @@ class Roster:
         intent = self._intents[bisect_right(self._cumulative, unit(sub_key(key, b"intent")))]
         customers = self.pool.everyone
         edge_cases: tuple[str, ...] = ()
+        if unit(sub_key(key, b"edge")) < self._edge_case_share:
+            edge_cases = ("",)
         override = self.overrides.get(index)
         if override is not None:
             if override.intent is not None:
                 intent = self._all_intents[override.intent]
             if override.locale is not None:
                 customers = self.pool.by_locale[override.locale]
-            edge_cases = override.edge_cases
-        elif unit(sub_key(key, b"edge")) < self._edge_case_share and intent.edge_cases:
+            if "edge_cases" in override.model_fields_set:
+                edge_cases = override.edge_cases
+        if edge_cases == ("",):
             edge_cases = (pick(sub_key(key, b"edge case"), intent.edge_cases),)
         for edge_case in edge_cases:
             customers = self.pool.unusual.get(edge_case, customers)
-        self._last = (intent, pick(sub_key(key, b"customer"), customers), edge_cases)
+        self._last = (key, intent, pick(sub_key(key, b"customer"), customers), edge_cases)
         self._last_index = index
         return self._last

@@ -7,6 +7,7 @@ from typing import Any, Final, TypedDict
 
 from pagerproof.model import Customer
 from pagerproof.rng import below, digits, key_of, pick, sub_key, unit
+from pagerproof.workload.money import cents_of, money
 from pagerproof.workload.roster import Roster
 
 PRODUCTS: Final = 200
@@ -74,24 +75,13 @@ class OrderRecord(TypedDict):
     country: str
 
 
-def money(cents: int) -> str:
-    """Return decimal text such as 129.80."""
-    return f"{cents // 100}.{cents % 100:02d}"
-
-
-def cents_of(amount: str) -> int:
-    """Return the minor units of non-negative decimal text with at most two decimals."""
-    whole, _, fraction = amount.partition(".")
-    return int(whole) * 100 + int((fraction + "00")[:2])
-
-
 def order_id_of(index: int) -> str:
     """Return the order id of the request at `index`."""
     return f"45{index:08d}"
 
 
 def index_of(document: str) -> int:
-    """Return the index that an order id, sales order, payment id or billing document belongs to; 0 for anything else."""
+    """Return the index to which an order id, sales order, payment id or billing document belongs; 0 for others."""
     if not document.isascii():
         return 0
     if document.startswith("pay_"):
@@ -116,6 +106,8 @@ class SyntheticWorld:
         self._remembered: dict[int, dict[str, Any]] = {}
         self._products = _make_products(seed)
         self.skus = tuple(self._products)
+        self._lines = tuple(_lines_of(product) for product in self._products.values())
+        self._subscribers: dict[str, tuple[str, int]] = {}
         self._by_material = {product["material"]: product for product in self._products.values()}
 
     def order(self, order_id: str) -> dict[str, Any] | None:
@@ -151,13 +143,11 @@ class SyntheticWorld:
         return order
 
     def _make_order(self, index: int) -> dict[str, Any]:
-        intent, customer, _ = self.roster.cast(index)
+        index_key, intent, customer, _ = self.roster.cast(index)
         needs = intent.needs
-        key = sub_key(key_of(self.seed, index), b"order")
-        override = self.roster.overrides.get(index)
-        amount = override.amount if override is not None else None
-        items, cents = self._items(key, amount)
-        total = money(cents)
+        key = sub_key(index_key, b"order")
+        items, cents = self._items(key, index)
+        total = f"{cents // 100}.{cents % 100:02d}"
         payment_id = f"pay_{index:08d}"
         payments = [{"payment_id": payment_id, "amount": total, "status": "captured"}]
         if needs.charged_twice:
@@ -165,7 +155,10 @@ class SyntheticWorld:
         billed = total
         if needs.billed_too_much:
             billed = money(cents + 100 + below(sub_key(key, b"difference"), 4900))
-        customer_key = key_of(self.seed, "subscriber", customer.customer_id)
+        subscriber = self._subscribers.get(customer.customer_id) or self._subscriber(customer.customer_id)
+        statuses = needs.status or _STATUSES
+        # one key gives four draws of 16 bits: bias under 0.1 % for choices this small
+        draws = sub_key(key, b"choices")
         return {
             "order_id": f"45{index:08d}",
             "sales_order": f"1{index:09d}",
@@ -173,50 +166,55 @@ class SyntheticWorld:
             "billing_document": f"90{index:08d}",
             "customer_id": customer.customer_id,
             "business_partner": customer.business_partner,
-            "status": pick(sub_key(key, b"status"), needs.status or _STATUSES),
+            "status": statuses[(draws & 0xFFFF) * len(statuses) >> 16],
             "currency": _CURRENCIES.get(customer.country, "EUR"),
             "total": total,
             "items": items,
             "payments": payments,
-            "carrier": pick(sub_key(key, b"carrier"), _CARRIERS),
+            "carrier": _CARRIERS[(draws >> 16 & 0xFFFF) * 4 >> 16],
             "tracking": "1Z" + digits(sub_key(key, b"tracking"), 10),
-            "placed_on": pick(sub_key(key, b"placed"), _PLACED),
-            "eta": pick(sub_key(key, b"eta"), _EXPECTED),
+            "placed_on": _PLACED[(draws >> 32 & 0xFFFF) * len(_PLACED) >> 16],
+            "eta": _EXPECTED[(draws >> 48) * len(_EXPECTED) >> 16],
             "delivery_block": "01" if needs.delivery_block else "",
             "billed_amount": billed,
-            "plan": pick(sub_key(customer_key, b"plan"), PLANS),
-            "points": below(sub_key(customer_key, b"points"), 5000),
+            "plan": subscriber[0],
+            "points": subscriber[1],
             "street": customer.street,
             "city": customer.city,
             "postcode": customer.postcode,
             "country": customer.country,
         }
 
-    def _items(self, key: int, amount: str | None) -> tuple[list[dict[str, Any]], int]:
-        """Return the lines and their total; an amount fixed by the scenario becomes the price of a single line."""
-        first = below(sub_key(key, b"product"), PRODUCTS)
-        if amount is not None:
-            product = self._products[self.skus[first]]
-            return [_line(product, 1, money(cents_of(amount)))], cents_of(amount)
-        items = []
-        cents = 0
-        quantity_key = sub_key(key, b"quantity")
-        for line in range(pick(sub_key(key, b"lines"), _ITEM_COUNTS)):
-            product = self._products[self.skus[(first + line * 67) % PRODUCTS]]
-            quantity = _QUANTITIES[(quantity_key >> (line * 8)) % 10]
-            items.append(_line(product, quantity, product["price"]))
-            cents += quantity * cents_of(product["price"])
+    def _subscriber(self, customer_id: str) -> tuple[str, int]:
+        key = key_of(self.seed, "subscriber", customer_id)
+        found = (pick(sub_key(key, b"plan"), PLANS), below(sub_key(key, b"points"), 5000))
+        self._subscribers[customer_id] = found
+        return found
+
+    def _items(self, key: int, index: int) -> tuple[list[dict[str, Any]], int]:
+        """Return the lines and their total in cents; an amount fixed by the scenario becomes a single line's price."""
+        draws = sub_key(key, b"items")
+        first = (draws & 0xFFFF) * PRODUCTS >> 16
+        override = self.roster.overrides.get(index)
+        if override is not None and override.amount is not None:
+            cents = cents_of(override.amount)
+            line, _ = self._lines[first][0]
+            return [{**line, "price": money(cents)}], cents
+        line, cents = self._lines[first][_QUANTITIES[(draws >> 16 & 0xFF) * 10 >> 8] - 1]
+        items = [line]
+        for extra in range(1, _ITEM_COUNTS[(draws >> 24 & 0xFF) * 10 >> 8]):
+            quantity = _QUANTITIES[(draws >> 24 + 8 * extra & 0xFF) * 10 >> 8]
+            line, more = self._lines[(first + extra * 67) % PRODUCTS][quantity - 1]
+            items.append(line)
+            cents += more
         return items, cents
 
 
-def _line(product: dict[str, Any], quantity: int, price: str) -> dict[str, Any]:
-    return {
-        "sku": product["sku"],
-        "name": product["name"],
-        "material": product["material"],
-        "quantity": quantity,
-        "price": price,
-    }
+def _lines_of(product: dict[str, Any]) -> tuple[tuple[dict[str, Any], int], ...]:
+    """Return (line, its amount in cents) for quantities 1, 2, …; orders share these lines, which nobody changes."""
+    shared = {name: product[name] for name in ("sku", "name", "material", "price")}
+    cents = cents_of(product["price"])
+    return tuple(({**shared, "quantity": number}, cents * number) for number in range(1, max(_QUANTITIES) + 1))
 
 
 def _make_products(seed: int) -> dict[str, dict[str, Any]]:

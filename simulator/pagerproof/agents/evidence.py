@@ -1,0 +1,152 @@
+"""What the hardened agent holds for established: validated answers, whose they are, and what may be built on them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from pagerproof.tools import Request, ToolResult
+from pagerproof.valves import WRITES, is_cached
+
+ENTITY_ARGUMENTS: Final = frozenset({"order_id", "sales_order", "payment_id", "customer_id", "business_partner"})
+_FREE_ARGUMENTS: Final = frozenset({"reason", "text", "topic", "field", "item", "etag", "amount", "currency", "query"})
+_AMOUNT_FIELDS: Final = frozenset({"total", "amount", "price", "billed_amount", "TotalNetAmount"})
+_SAME_AS: Final[Mapping[str, str]] = {
+    "SalesOrder": "sales_order",
+    "SoldToParty": "business_partner",
+    "BusinessPartner": "business_partner",
+    "BillingDocument": "billing_document",
+    "TransactionCurrency": "currency",
+    "Material": "material",
+}
+_TOKEN = re.compile(r"[^\W_]*\d[\w.,:/-]*\w|\d")
+_MANY = 60
+
+
+class Evidence:
+    """The validated answers of one request, and the questions the agent asks them before it acts or speaks."""
+
+    __slots__ = ("_amounts", "_strings", "_text", "answers", "customer", "facts", "request", "stale")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.answers: list[tuple[str, Any]] = []
+        self.facts: dict[str, str] = {}
+        self.customer: Mapping[str, Any] | None = None
+        self.stale = False
+        self._amounts: set[Decimal] = set()
+        self._strings: set[str] = set()
+        self._text: str | None = None
+
+    def learn(self, operation: str, result: ToolResult) -> Any:
+        """Take a validated answer in and return it decoded (None where it has no body)."""
+        if is_cached(result):
+            self.stale = True
+        data = json.loads(result.body) if result.status != 204 and result.body else None
+        self.answers.append((operation, data))
+        if operation == "crm.Customer.find":
+            self.customer = data
+        for name, value in leaves(data):
+            self._strings.add(value)
+            self.facts[_SAME_AS.get(name, name)] = value
+            if name in _AMOUNT_FIELDS:
+                self._add_amount(value)
+        return data
+
+    def _add_amount(self, value: str) -> None:
+        try:
+            self._amounts.add(Decimal(value))
+        except InvalidOperation:
+            return
+
+    def foreign(self, operation: str, data: Any) -> bool:
+        """Whether this answer shows an order that is not the sender's."""
+        customer = self.customer
+        if operation == "orders.Order.get":
+            email = data.get("email")
+            if email and email.casefold() != self.request.customer_email.casefold():
+                return True
+            return customer is not None and data["customer_id"] != customer["customer_id"]
+        if operation == "sap.SalesOrder.get":
+            return customer is not None and data["d"]["SoldToParty"] != customer["business_partner"]
+        return False
+
+    def knows(self, value: object) -> bool:
+        """Whether a validated answer contains this very value."""
+        return str(value) in self._strings
+
+    def knows_amount(self, value: object) -> bool:
+        """Whether this amount stands in an answer, or is the difference of two that do, or a whole multiple of one."""
+        try:
+            amount = Decimal(str(value))
+        except InvalidOperation:
+            return False
+        amounts = self._amounts
+        if amount in amounts:
+            return True
+        if not amount > 0:
+            return False
+        return any(one + amount in amounts or amount in (one * 2, one * 3, one * 4) for one in amounts)
+
+    def doubtful(self, arguments: Mapping[str, Any]) -> list[str]:
+        """Return the names of those arguments that neither the customer nor any answer has mentioned."""
+        return [
+            name
+            for name, value in arguments.items()
+            if name not in _FREE_ARGUMENTS
+            and name not in ENTITY_ARGUMENTS
+            and str(value) not in self._strings
+            and not self.said(str(value))
+        ]
+
+    def said(self, value: str) -> bool:
+        """Whether the customer's own words contain this value, however it is spaced or cased."""
+        if value in self.request.text:
+            return True
+        if self._text is None:
+            self._text = plain(self.request.text)
+        return plain(value) in self._text
+
+    def unfounded(self, text: str) -> str:
+        """Return the first number or code in `text` that neither the customer nor any answer has mentioned, or ""."""
+        known: str | None = None
+        for token in _TOKEN.findall(text):
+            if token in self._strings or token in self.request.text or token in self.request.customer_name:
+                continue
+            if known is None:
+                known = "\n".join(self._strings)
+            if token not in known and token.rstrip(".,:/-") not in known:
+                return str(token)
+        return ""
+
+    def summary(self) -> str:
+        """Return the established facts in plain words, the latest value of each."""
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in list(self.facts.items())[-_MANY:])
+
+
+def leaves(data: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (innermost key, value as text) of every scalar in `data` but the metadata of SAP."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key != "__metadata":
+                yield from leaves(value, key)
+    elif isinstance(data, list):
+        for value in data:
+            yield from leaves(value, name)
+    elif isinstance(data, bool):
+        yield name, "true" if data else "false"
+    elif data is not None and data != "":
+        yield name, str(data)
+
+
+def plain(text: str) -> str:
+    """Return only the letters and digits of `text`, in lower case."""
+    return "".join(filter(str.isalnum, text)).casefold()
+
+
+def is_money_write(operation: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether this call moves money."""
+    return operation in WRITES and "amount" in arguments

@@ -1,0 +1,423 @@
+"""The language model provider: time to first token, speed, limits, context window and prices around the policy."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
+
+import orjson
+from pydantic import Field, model_validator
+
+from pagerproof.events import NOTE
+from pagerproof.model import Answer
+from pagerproof.protocols import Call, World
+from pagerproof.rng import standard_normal, sub_key, unit
+from pagerproof.services.base import ServiceParameters, SimulatedService
+from pagerproof.services.job import UNDISTURBED, Job
+from pagerproof.services.model_policy import BEHAVIOURS, ModelPolicy, Move, went_astray
+from pagerproof.services.model_rates import ModelRates
+
+_WITHOUT_LIMIT = 10**9
+_CHARACTERS_PER_TOKEN = 4  # assumed: English and JSON, OpenAI's rule of thumb
+_MESSAGE_TOKENS = 4  # role and separators
+_TOOL_TOKENS = 45  # a function definition with two or three arguments, assumed
+_TOOL_CALL_CHARACTERS = 24  # an operation's name
+_BAD_MESSAGES = "messages must be a list of mappings whose content is text or null"
+_HEADERS: Final = {"content-type": "application/json"}
+_UNUSED: Final = ("workers", "read_median", "read_sigma", "write_median", "write_sigma", "idempotency_entries")
+
+ProfileName = Literal[
+    "default",
+    "azure-bench openai gpt-5.5 high effort",
+    "azure-bench azure gpt-5.5 high effort",
+    "azure-bench azure priority gpt-5.5 high effort",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyProfile:
+    """Lognormal time to first token with a slow mixture, and lognormal speed."""
+
+    ttft_median_s: float
+    ttft_sigma: float
+    tokens_per_s_median: float
+    tokens_per_s_sigma: float
+    slow_share: float = 0.0075  # KS rejects the single lognormal; 0.5-1 % slow mixture (facts 3.1)
+    slow_factor: float = 4.0  # assumed; puts the slowest of 1,550 near the measured 21.8 s
+
+
+PROFILES: Final[Mapping[str, LatencyProfile]] = {
+    # assumed, within the good providers of llmperf 2023 (p50 0.20-1.1 s, facts 3.1); a model without hidden reasoning
+    "default": LatencyProfile(ttft_median_s=0.7, ttft_sigma=0.35, tokens_per_s_median=80.0, tokens_per_s_sigma=0.20),
+    # measured: t3dotgg/azure-bench @bf7aa0a, n=1,550; hidden reasoning is part of the time to first token
+    "azure-bench openai gpt-5.5 high effort": LatencyProfile(
+        ttft_median_s=math.exp(1.272), ttft_sigma=0.386, tokens_per_s_median=73.0, tokens_per_s_sigma=0.20
+    ),
+    # measured: the same, a provider in gray failure
+    "azure-bench azure gpt-5.5 high effort": LatencyProfile(
+        ttft_median_s=math.exp(2.408), ttft_sigma=1.097, tokens_per_s_median=21.5, tokens_per_s_sigma=1.28
+    ),
+    # measured: the same, n=100
+    "azure-bench azure priority gpt-5.5 high effort": LatencyProfile(
+        ttft_median_s=math.exp(0.931), ttft_sigma=0.317, tokens_per_s_median=99.0, tokens_per_s_sigma=0.17
+    ),
+}
+
+
+class LlmParameters(ServiceParameters):
+    """What a scenario may set about the provider."""
+
+    model: str = Field(default="gpt-5-mini", description="name in the answers")
+    latency_profile: ProfileName = Field(
+        default="default",
+        description="time to first token and speed; 'default' is assumed (p50 0.7 s, 80 tokens/s), the azure-bench "
+        "ones are measured (facts 3.1)",
+    )
+    streams: int | None = Field(default=None, ge=1, description="answers generated at once; none: no limit; assumed")
+    requests_per_minute: int | None = Field(default=None, ge=1, description="token bucket; none: no limit; assumed")
+    tokens_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        description="token bucket, charged max(max_tokens, estimate) a request (documented, facts 3.2); none: no limit",
+    )
+    context_window: int = Field(
+        default=272_000, ge=1, description="tokens of prompt and max_tokens together, beyond is a 400; assumed"
+    )
+    usd_per_token_in: float = Field(
+        default=2.5e-7, ge=0, description="USD per prompt token; documented: gpt-5-mini in LiteLLM's list (facts 3.3)"
+    )
+    usd_per_token_out: float = Field(
+        default=2e-6, ge=0, description="USD per completion token; documented: gpt-5-mini in LiteLLM's list (facts 3.3)"
+    )
+    reasoning_tokens: int = Field(
+        default=0, ge=0, description="hidden tokens per answer, generated and billed before the visible ones; assumed"
+    )
+    policy: ModelRates = Field(default=ModelRates(), description="the stated model policy's rates")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_what_has_no_effect(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            for name in _UNUSED:
+                if name in given:
+                    raise ValueError(f"the model provider has no {name!r}: set latency_profile, streams or the limits")
+        return given
+
+
+class Bucket:
+    """A token bucket that holds one minute's allowance and fills continuously."""
+
+    __slots__ = ("_at_s", "_left", "per_minute")
+
+    def __init__(self, per_minute: int) -> None:
+        self.per_minute = per_minute
+        self._left = float(per_minute)
+        self._at_s = 0.0
+
+    def left(self, now_s: float) -> float:
+        """What may be taken now."""
+        self._left = min(self.per_minute, self._left + (now_s - self._at_s) * self.per_minute / 60.0)
+        self._at_s = now_s
+        return self._left
+
+    def take(self, amount: float) -> None:
+        """Take what `left` has just shown to be there."""
+        self._left -= amount
+
+    def wait_s(self, amount: float) -> float:
+        """How long until `amount`, or a whole minute's allowance, is there."""
+        return max(0.0, (min(amount, self.per_minute) - self._left) * 60.0 / self.per_minute)
+
+
+class _Spoken:
+    """An answer being generated."""
+
+    __slots__ = ("answer", "tokens_in", "tokens_out")
+
+    def __init__(self, answer: Answer, tokens_in: int = 0, tokens_out: int = 0) -> None:
+        self.answer = answer
+        self.tokens_in = tokens_in
+        self.tokens_out = tokens_out
+
+
+class LlmService(SimulatedService):
+    """The provider's chat endpoint; what it says is decided by `ModelPolicy` when generation starts.
+
+    Answers and errors have OpenAI's chat-completions shape. Tokens and cost are charged to the case when generation
+    ends, whether or not anybody still waits: the provider bills what it generated.
+    """
+
+    name = "llm"
+    Parameters: ClassVar[type[ServiceParameters]] = LlmParameters
+
+    def open(self, world: World) -> None:
+        """Begin a run: full buckets, nothing in flight."""
+        parameters: LlmParameters = self.parameters
+        self._policy = ModelPolicy(world.seed, parameters.policy)
+        self._profile = PROFILES[parameters.latency_profile]
+        self._in_flight: dict[Job, _Spoken] = {}
+        self._tokens_used = 0
+        self._cost_usd = 0.0
+        self._minute: deque[tuple[float, int]] = deque()
+        self._minute_tokens = 0
+        self._rejected = 0
+        self._requests = Bucket(parameters.requests_per_minute) if parameters.requests_per_minute else None
+        self._tokens = Bucket(parameters.tokens_per_minute) if parameters.tokens_per_minute else None
+        super().open(world)
+
+    def capacity(self) -> int:
+        """Return how many answers are generated at once."""
+        return self.parameters.streams or _WITHOUT_LIMIT
+
+    def disturbances(self) -> Sequence[str]:
+        """The names every service knows, `behaviour` (one of BEHAVIOURS) and `temperature_shift` (added)."""
+        return (*super().disturbances(), "behaviour", "temperature_shift")
+
+    def disturb(self, call: Call, name: str, value: object) -> None:
+        """As every service does; a behaviour that the policy does not know raises KeyError as well."""
+        if name == "behaviour" and value not in BEHAVIOURS:
+            raise KeyError(value)
+        super().disturb(call, name, value)
+
+    def admit(self, job: Job) -> Answer | None:
+        """Refuse what exceeds the requests or the tokens of this minute."""
+        refusal = super().admit(job)
+        if refusal is not None or (self._requests is None and self._tokens is None):
+            return refusal
+        now = self._now()
+        wanted = 0.0
+        if self._tokens is not None:
+            estimate = _prompt_tokens(job.arguments)
+            wanted = float(max(int(job.arguments.get("max_tokens") or 0), estimate))
+            if self._tokens.left(now) < wanted:
+                return self._limited("tokens", self._tokens, wanted)
+        if self._requests is not None:
+            if self._requests.left(now) < 1.0:
+                return self._limited("requests", self._requests, 1.0)
+            self._requests.take(1.0)
+        if self._tokens is not None:
+            self._tokens.take(wanted)
+        return None
+
+    def service_s(self, job: Job) -> float:
+        """Let the policy speak, and return the time to first token plus that of the tokens."""
+        spoken, key = self._speak(job)
+        self._in_flight[job] = spoken
+        if spoken.answer.status != 200:
+            return float(self.parameters.refusal)
+        profile = self._profile
+        first_s = profile.ttft_median_s * math.exp(profile.ttft_sigma * standard_normal(sub_key(key, b"first token")))
+        if unit(sub_key(key, b"slow")) < profile.slow_share:
+            first_s *= profile.slow_factor
+        speed = profile.tokens_per_s_median * math.exp(
+            profile.tokens_per_s_sigma * standard_normal(sub_key(key, b"speed"))
+        )
+        return first_s + spoken.tokens_out / speed
+
+    def chat_create(self, job: Job) -> Answer:
+        """Bill what was generated and hand it over."""
+        spoken = self._in_flight.pop(job, None)
+        if spoken is None:  # delivered twice: generated again, billed again
+            spoken, _ = self._speak(job)
+        if spoken.answer.status == 200:
+            self._bill(job, spoken)
+        if self._requests is not None or self._tokens is not None:
+            spoken.answer.headers = {**spoken.answer.headers, **self._limit_headers()}
+        return spoken.answer
+
+    def bad_argument(self, job: Job, argument: str, message: str) -> Answer:
+        """OpenAI's 400."""
+        self._in_flight.pop(job, None)
+        return _error(400, message, "invalid_request_error", None, argument)
+
+    def overloaded(self, job: Job) -> Answer:  # noqa: ARG002  # the door's signature
+        """OpenAI's 503."""
+        return _error(503, "The engine is currently overloaded, please try again later", "service_unavailable", None)
+
+    def problem(self, status: int, code: str, message: str, **headers: str) -> Answer:
+        """Return an error answer in OpenAI's shape."""
+        answer = _error(status, message, "server_error" if status >= 500 else "invalid_request_error", code)
+        answer.headers.update(headers)
+        return answer
+
+    def extra_gauges(self) -> Mapping[str, Callable[[], float]]:
+        """Streams, tokens, cost and refusals."""
+        return {
+            "calls.in_flight": lambda: float(len(self._in_flight)),
+            "calls.rate_limited": lambda: float(self._rejected),
+            "tokens.used": lambda: float(self._tokens_used),
+            "tokens.last_minute": self._tokens_last_minute,
+            "cost.usd": lambda: self._cost_usd,
+        }
+
+    # -- speaking ----------------------------------------------------------------------------------------------------
+
+    def _speak(self, job: Job) -> tuple[_Spoken, int]:
+        arguments = job.arguments
+        parameters: LlmParameters = self.parameters
+        tokens_in = _prompt_tokens(arguments)
+        if tokens_in < 0:
+            return _Spoken(_error(400, _BAD_MESSAGES, "invalid_request_error", None, "messages")), job.call.key
+        max_tokens = int(arguments.get("max_tokens") or 0)
+        if tokens_in + max_tokens > parameters.context_window:
+            return _Spoken(_too_long(parameters.context_window, tokens_in, max_tokens)), job.call.key
+        temperature = float(arguments.get("temperature") or 0.0)
+        forced = ""
+        if job.disturbed is not UNDISTURBED:
+            extra = job.disturbed.extra
+            temperature = max(0.0, temperature + float(str(extra.get("temperature_shift", 0.0))))
+            forced = str(extra.get("behaviour", ""))
+        call = job.call
+        move, key = self._policy.next_move(
+            call.case,
+            arguments["messages"],
+            tools=arguments.get("tools") or (),
+            temperature=temperature,
+            streams=len(self._in_flight) + 1,
+            forced=forced,
+        )
+        if went_astray(move.behaviour):
+            call.case.log.append((self._now(), NOTE, "llm.policy", call.number, 0, move.behaviour))
+        return self._spoken(move, key, tokens_in, max_tokens), key
+
+    def _spoken(self, move: Move, key: int, tokens_in: int, max_tokens: int) -> _Spoken:
+        parameters: LlmParameters = self.parameters
+        length = len(move.text) + len(move.tool) + len(move.arguments)
+        visible = length // _CHARACTERS_PER_TOKEN + (12 if move.tool else 1)
+        if 0 < max_tokens < visible:
+            _cut(move, max_tokens * _CHARACTERS_PER_TOKEN)
+            visible = max_tokens
+        tokens_out = visible + parameters.reasoning_tokens
+        name = f"{key:016x}"
+        message: dict[str, object] = {"role": "assistant", "content": move.text or None}
+        if move.tool:
+            function = {"name": move.tool, "arguments": move.arguments}
+            message["tool_calls"] = [{"id": f"call_{name}", "type": "function", "function": function}]
+        elif not move.text:
+            message["content"] = ""
+        body = orjson.dumps(
+            {
+                "id": f"chatcmpl-{name}",
+                "object": "chat.completion",
+                "model": parameters.model,
+                "choices": [{"index": 0, "message": message, "finish_reason": move.finish_reason}],
+                "usage": {
+                    "prompt_tokens": tokens_in,
+                    "completion_tokens": tokens_out,
+                    "total_tokens": tokens_in + tokens_out,
+                },
+            }
+        )
+        return _Spoken(Answer(200, dict(_HEADERS), body), tokens_in, tokens_out)
+
+    # -- accounts ----------------------------------------------------------------------------------------------------
+
+    def _bill(self, job: Job, spoken: _Spoken) -> None:
+        parameters: LlmParameters = self.parameters
+        case = job.call.case
+        cost = spoken.tokens_in * parameters.usd_per_token_in + spoken.tokens_out * parameters.usd_per_token_out
+        case.tokens_in += spoken.tokens_in
+        case.tokens_out += spoken.tokens_out
+        case.cost_usd += cost
+        tokens = spoken.tokens_in + spoken.tokens_out
+        self._tokens_used += tokens
+        self._cost_usd += cost
+        self._minute.append((self._now(), tokens))
+        self._minute_tokens += tokens
+        self._forget_older()
+
+    def _forget_older(self) -> None:
+        minute = self._minute
+        oldest_s = self._now() - 60.0
+        while minute and minute[0][0] <= oldest_s:
+            self._minute_tokens -= minute.popleft()[1]
+
+    def _tokens_last_minute(self) -> float:
+        self._forget_older()
+        return float(self._minute_tokens)
+
+    # -- limits ------------------------------------------------------------------------------------------------------
+
+    def _limited(self, kind: str, bucket: Bucket, wanted: float) -> Answer:
+        self._rejected += 1
+        wait_s = bucket.wait_s(wanted)
+        answer = _error(
+            429,
+            f"Rate limit reached for {self.parameters.model} on {kind} per min. Limit: {bucket.per_minute}. "
+            f"Please try again in {_shown(wait_s)}.",
+            kind,
+            "rate_limit_exceeded",
+        )
+        answer.headers["retry-after"] = str(max(1, math.ceil(wait_s)))
+        answer.headers.update(self._limit_headers())
+        return answer
+
+    def _limit_headers(self) -> dict[str, str]:
+        now = self._now()
+        headers: dict[str, str] = {}
+        for kind, bucket in (("requests", self._requests), ("tokens", self._tokens)):
+            if bucket is not None:
+                headers[f"x-ratelimit-limit-{kind}"] = str(bucket.per_minute)
+                headers[f"x-ratelimit-remaining-{kind}"] = str(max(0, int(bucket.left(now))))
+                headers[f"x-ratelimit-reset-{kind}"] = _shown(bucket.wait_s(bucket.per_minute))
+        return headers
+
+
+def _prompt_tokens(arguments: Mapping[str, Any]) -> int:
+    """Estimate the tokens of messages and tools; -1 where a message is none."""
+    characters = 0
+    messages = arguments.get("messages")
+    if not isinstance(messages, (list, tuple)):
+        return -1
+    for message in messages:
+        if not isinstance(message, Mapping):
+            return -1
+        content = message.get("content")
+        if content is not None:
+            if not isinstance(content, str):
+                return -1
+            characters += len(content)
+        for call in message.get("tool_calls") or ():
+            characters += _TOOL_CALL_CHARACTERS
+            function = call.get("function") if isinstance(call, Mapping) else None
+            if isinstance(function, Mapping):
+                characters += len(str(function.get("arguments", "")))
+    tools = arguments.get("tools") or ()
+    return characters // _CHARACTERS_PER_TOKEN + _MESSAGE_TOKENS * len(messages) + _TOOL_TOKENS * len(tools)
+
+
+def _cut(move: Move, characters: int) -> None:
+    """End the move where max_tokens ends it: the text, or the arguments' JSON."""
+    move.finish_reason = "length"
+    if move.tool:
+        move.arguments = move.arguments[: max(0, characters - len(move.tool))]
+    else:
+        move.text = move.text[:characters]
+
+
+def _too_long(window: int, tokens_in: int, max_tokens: int) -> Answer:
+    message = (
+        f"This model's maximum context length is {window} tokens. However, you requested {tokens_in + max_tokens} "
+        f"tokens ({tokens_in} in the messages, {max_tokens} in the completion)."
+    )
+    return _error(400, message, "invalid_request_error", "context_length_exceeded", "messages")
+
+
+def _error(status: int, message: str, kind: str, code: str | None, argument: str | None = None) -> Answer:
+    body = orjson.dumps({"error": {"message": message, "type": kind, "param": argument, "code": code}})
+    return Answer(status, dict(_HEADERS), body)
+
+
+def _shown(seconds: float) -> str:
+    """A duration as OpenAI writes it: 12ms, 1.5s, 1m2s."""
+    if seconds < 1.0:
+        return f"{math.ceil(seconds * 1000)}ms"
+    if seconds < 60.0:
+        return f"{seconds:.3g}s"
+    return f"{int(seconds // 60)}m{int(seconds % 60)}s"
+
+
+__all__ = ["BEHAVIOURS", "LlmParameters", "LlmService"]

@@ -1,0 +1,402 @@
+"""How the simulated model acts: the next tool call of the happy path, a slip from it, or a last word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import orjson
+
+from pagerproof.model import Step
+from pagerproof.rng import key_of, pick, sub_key
+from pagerproof.services import model_words as words
+from pagerproof.services.catalogue import OPERATIONS
+from pagerproof.services.model_rates import FINISH_ERRORS, STEP_ERRORS, Mix
+from pagerproof.services.model_reading import BROKEN, GOOD
+from pagerproof.services.model_walk import SKIPPED, WRITES, Turn, Walk
+
+_STEP_MIX = Mix(STEP_ERRORS)
+_FINISH_MIX = Mix(FINISH_ERRORS)
+_SLOT, _SEEN, _LITERAL = 0, 1, 2
+_SOURCES_MAX = 10_000
+_FETCH_DEPTH_MAX = 3
+
+_sources: dict[str, tuple[int, str, tuple[str, ...]]] = {}
+
+
+class Move:
+    """The model's next message: text, or a tool call with its arguments as JSON text; and the behaviour it shows."""
+
+    __slots__ = ("arguments", "behaviour", "finish_reason", "text", "tool")
+
+    def __init__(
+        self, behaviour: str, *, text: str = "", tool: str = "", arguments: str = "", finish_reason: str = ""
+    ) -> None:
+        self.behaviour = behaviour
+        self.text = text
+        self.tool = tool
+        self.arguments = arguments
+        self.finish_reason = finish_reason or ("tool_calls" if tool else "stop")
+
+
+class _Missing(Exception):
+    """A value that the model needs and has not got; `operation` is the tool that should have said it, or empty."""
+
+    def __init__(self, name: str, operation: str = "", *, believed: bool = False) -> None:
+        super().__init__(name)
+        self.name = name
+        self.operation = operation
+        self.believed = believed
+
+
+def act(turn: Turn) -> Move:
+    """Return the model's next message where it was given tools."""
+    walk = Walk(turn)
+    turn.at("act", walk.position)
+    if turn.forced:
+        return _FORCED[turn.forced](turn, walk)
+    if words.is_polite(walk.said) and turn.draw(b"polite") < turn.rates.polite_persistence:
+        return _polite_loop(turn, walk)
+    if walk.said.startswith(words.CANNOT) and turn.draw(b"pressed") < turn.rates.yields_to_pressure:
+        return _claims_success(turn, walk)
+    path = turn.truth.path
+    ending = walk.position >= len(path)
+    if turn.truth.expectation.decline and (ending or path[walk.position].operation in WRITES):
+        return _face_decline(turn, walk)
+    chance = -math.expm1(-_decision_budget(turn))
+    drawn = turn.draw(b"errs")
+    if ending:
+        if drawn < chance:
+            return _BEHAVIOURS[_FINISH_MIX.pick(drawn / chance)](turn, walk)
+        return _finish(turn, walk, "finishes")
+    if walk.error is not None:
+        if turn.truth.expectation.decline and _reads_as_final(walk.error.text) and not _overlooks_decline(turn):
+            return _decline()
+        reaction = _react_to_error(turn, walk)
+        if reaction is not None:
+            return reaction
+    if drawn < chance:
+        return _BEHAVIOURS[_STEP_MIX.pick(drawn / chance)](turn, walk)
+    return _right_tool(turn, walk)
+
+
+def _decision_budget(turn: Turn) -> float:
+    """One decision's part of the acting budget: even over the steps and the finish; half of it over all of them
+    where declining is the point, the other half being the recognition of that."""
+    parts = len(turn.truth.path) + 1
+    return turn.chances.budget / (2 * parts if turn.truth.expectation.decline else parts)
+
+
+def _face_decline(turn: Turn, walk: Walk) -> Move:
+    if not _overlooks_decline(turn):
+        return _decline()
+    if walk.position >= len(turn.truth.path):
+        return _finish(turn, walk, "overlooks_decline")
+    move = _right_tool(turn, walk)
+    return Move("overlooks_decline", text=move.text, tool=move.tool, arguments=move.arguments)
+
+
+def _overlooks_decline(turn: Turn) -> bool:
+    return turn.lasting_draw("declines") < -math.expm1(-turn.chances.budget / 2)
+
+
+def _decline() -> Move:
+    return Move("declines", text=f"{words.DECLINE} this is not something I may do for this customer.")
+
+
+def _react_to_error(turn: Turn, walk: Walk) -> Move | None:
+    """Give up or claim success over the error of this step; None is to try again."""
+    rates = turn.rates
+    gives_up = rates.gives_up_after_error[min(walk.tries, len(rates.gives_up_after_error)) - 1]
+    if walk.error is not None and _reads_as_final(walk.error.text):
+        gives_up += rates.gives_up_after_refusal
+    drawn = turn.draw(b"error")
+    if drawn < gives_up:
+        return _gives_up(turn, walk)
+    if drawn < gives_up + rates.claims_after_error + rates.claims_after_error_slope * turn.chances.looseness:
+        return _claims_success(turn, walk)
+    return None
+
+
+def _reads_as_final(text: str) -> bool:
+    head = text[:80]
+    return any(f" {status}" in head for status in ("400", "403", "404", "409", "412", "422"))
+
+
+# The right call, and what it takes
+
+
+def _right_tool(turn: Turn, walk: Walk) -> Move:
+    return _call_step(turn, walk, turn.truth.path[walk.position], "right_tool", 0)
+
+
+def _call_step(turn: Turn, walk: Walk, step: Step, behaviour: str, depth: int) -> Move:
+    try:
+        return _call(behaviour, step.operation, _arguments(turn, walk, step))
+    except _Missing as missing:
+        return _do_without(turn, walk, step, missing, depth)
+
+
+def _call(behaviour: str, operation: str, arguments: Mapping[str, str]) -> Move:
+    types = OPERATIONS[operation].arguments if operation in OPERATIONS else {}
+    typed: dict[str, object] = dict(arguments)
+    for name, value in arguments.items():
+        if types.get(name) == "integer":
+            typed[name] = int(value) if value.isdigit() else value
+    return Move(behaviour, tool=operation, arguments=orjson.dumps(typed).decode())
+
+
+def _arguments(turn: Turn, walk: Walk, step: Step) -> dict[str, str]:
+    return {name: _resolve(turn, walk, name, source) for name, source in step.arguments}
+
+
+def _resolve(turn: Turn, walk: Walk, name: str, source: str) -> str:
+    kind, place, path = _source(source)
+    if kind == _LITERAL:
+        return place
+    if kind == _SLOT:
+        value = turn.slot(place) or _seen_anywhere(walk, place)
+        if value is None:
+            raise _Missing(name)
+        return value
+    reading = walk.last.get(place)
+    if reading is None:
+        raise _Missing(name, place)
+    if reading.kind == BROKEN and reading.cut_key == path[-1] and _notices_cut(turn, walk, place):
+        raise _Missing(name, place)
+    value = reading.value(path)
+    if value is None:
+        raise _Missing(name, place, believed=reading.kind != GOOD and reading.kind != BROKEN)  # noqa: PLR1714 plain words
+    return value
+
+
+def _source(source: str) -> tuple[int, str, tuple[str, ...]]:
+    parsed = _sources.get(source)
+    if parsed is None:
+        if len(_sources) >= _SOURCES_MAX:
+            _sources.clear()
+        if source.startswith("$"):
+            parsed = (_SLOT, source[1:], ())
+        elif source.startswith("@"):
+            parts = source[1:].split(".")
+            parsed = (_SEEN, ".".join(parts[:3]), tuple(parts[3:]))
+        else:
+            parsed = (_LITERAL, source, ())
+        _sources[source] = parsed
+    return parsed
+
+
+def _notices_cut(turn: Turn, walk: Walk, operation: str) -> bool:
+    return turn.lasting_draw("cut", operation, walk.answers[operation]) < turn.rates.notices_cut
+
+
+def _seen_anywhere(walk: Walk, name: str) -> str | None:
+    for reading in reversed(walk.last.values()):
+        values = reading.flat.get(name)
+        if values:
+            return values[0]
+    return None
+
+
+def _do_without(turn: Turn, walk: Walk, step: Step, missing: _Missing, depth: int) -> Move:
+    """Fetch the missing value again, make one up, or give up."""
+    rates = turn.rates
+    operation = missing.operation
+    if turn.truth.expectation.decline and not operation and not _overlooks_decline(turn):
+        return _decline()
+    if operation in turn.offered and operation not in WRITES and not missing.believed and depth < _FETCH_DEPTH_MAX:
+        giver = next((each for each in turn.truth.path if each.operation == operation), None)
+        if giver is not None and turn.draw(b"again") < rates.asks_again ** walk.answers.get(operation, 0):
+            return _call_step(turn, walk, giver, "asks_again", depth + 1)
+    invents = missing.believed or (
+        turn.draw(b"invents") < rates.invents_missing + rates.invents_missing_slope * turn.chances.looseness
+    )
+    if not invents:
+        why = f"I could not find out the {missing.name} that {step.operation} needs."
+        return Move("gives_up", text=f"{words.CANNOT} {why}")
+    return _call("invents_value", step.operation, _arguments_made_up(turn, walk, step))
+
+
+def _arguments_made_up(turn: Turn, walk: Walk, step: Step) -> dict[str, str]:
+    made: dict[str, str] = {}
+    for name, source in step.arguments:
+        try:
+            made[name] = _resolve(turn, walk, name, source)
+        except _Missing:
+            made[name] = words.invented(name, key_of(turn.request_key, "made up", source))
+    return made
+
+
+# The slips
+
+
+def _wrong_argument(turn: Turn, walk: Walk) -> Move:
+    return _changed_argument(turn, walk, "wrong_argument", words.slipped)
+
+
+def _invented_entity(turn: Turn, walk: Walk) -> Move:
+    return _changed_argument(turn, walk, "invented_entity", words.other_value)
+
+
+def _changed_argument(turn: Turn, walk: Walk, behaviour: str, change: Callable[[str, str, int], str]) -> Move:
+    step = _step_at(turn, walk)
+    arguments = _arguments_made_up(turn, walk, step)
+    if not arguments:
+        return _prose(turn, walk)
+    key = sub_key(turn.key, b"argument")
+    with_digits = [name for name, value in arguments.items() if any(c.isdigit() for c in value)]
+    name = pick(key, with_digits or list(arguments))
+    arguments[name] = change(name, arguments[name], sub_key(key, b"value"))
+    return _call(behaviour, step.operation, arguments)
+
+
+def _step_at(turn: Turn, walk: Walk) -> Step:
+    path = turn.truth.path
+    return path[min(walk.position, len(path) - 1)] if path else Step(operation="kb.Article.search", arguments=())
+
+
+def _wrong_tool(turn: Turn, walk: Walk) -> Move:
+    on_path = {step.operation for step in turn.truth.path}
+    others = sorted(name for name in turn.offered if name not in on_path)
+    if not others:
+        others = sorted(name for name in turn.offered if name != _step_at(turn, walk).operation)
+    if not others:
+        return _prose(turn, walk)
+    return _call_by_names(turn, walk, "wrong_tool", pick(sub_key(turn.key, b"tool"), others))
+
+
+def _call_by_names(turn: Turn, walk: Walk, behaviour: str, operation: str) -> Move:
+    """Call `operation` with whatever the model knows by its arguments' names, the rest made up."""
+    known = OPERATIONS.get(operation)
+    arguments = {}
+    for name in known.arguments if known else ():
+        if known is not None and name in known.optional:
+            continue
+        value = turn.slot(name) or _seen_anywhere(walk, name)
+        arguments[name] = value or words.invented(name, key_of(turn.key, "made up", name))
+    return _call(behaviour, operation, arguments)
+
+
+def _skips_step(turn: Turn, walk: Walk) -> Move:
+    """Leave the step out for good; one whose answer is needed later cannot be left out, so that is a wrong argument."""
+    path = turn.truth.path
+    needed = f"@{path[walk.position].operation}."
+    for later in path[walk.position + 1 :]:
+        if any(source.startswith(needed) for _, source in later.arguments):
+            return _wrong_argument(turn, walk)
+    occurrences = turn.case.occurrences
+    occurrences[(SKIPPED,)] = 1
+    occurrences[(SKIPPED, walk.position)] = 1
+    after = Walk(turn)
+    if after.position >= len(path):
+        return _finish(turn, after, "skips_step")
+    move = _right_tool(turn, after)
+    return Move("skips_step", text=move.text, tool=move.tool, arguments=move.arguments)
+
+
+def _repeats_step(turn: Turn, walk: Walk) -> Move:
+    """Do the last write again, or else the step before; at the first step there is only a wrong tool to take."""
+    path = turn.truth.path
+    done = [at for at in range(min(walk.position, len(path))) if path[at].operation in turn.offered]
+    if not done:
+        return _wrong_tool(turn, walk)
+    writes = [at for at in done if path[at].operation in WRITES]
+    step = path[(writes or done)[-1]]
+    return _call("repeats_step", step.operation, _arguments_made_up(turn, walk, step))
+
+
+def _prose(turn: Turn, walk: Walk) -> Move:
+    return Move("prose", text=words.prose(_step_at(turn, walk).operation, sub_key(turn.key, b"words")))
+
+
+def _polite_loop(turn: Turn, _walk: Walk) -> Move:
+    return Move("polite_loop", text=pick(sub_key(turn.key, b"words"), words.POLITE))
+
+
+def _gives_up(turn: Turn, walk: Walk) -> Move:
+    why = f"{_step_at(turn, walk).operation} does not work, so I have to stop here."
+    return Move("gives_up", text=f"{words.CANNOT} {why}")
+
+
+def _claims_success(turn: Turn, walk: Walk) -> Move:
+    return _finish(turn, walk, "claims_success")
+
+
+def _broken_json(turn: Turn, walk: Walk) -> Move:
+    """A comment inside the arguments, the shape seen in native mode (facts 3.4)."""
+    step = _step_at(turn, walk)
+    written = orjson.dumps(_arguments_made_up(turn, walk, step)).decode()
+    return Move("broken_json", tool=step.operation, arguments=f"{written[:-1]} /* as the customer wrote */}}")
+
+
+def _truncated_arguments(turn: Turn, walk: Walk) -> Move:
+    step = _step_at(turn, walk)
+    written = orjson.dumps(_arguments_made_up(turn, walk, step)).decode()
+    return Move(
+        "truncated_arguments",
+        tool=step.operation,
+        arguments=written[: max(1, len(written) * 2 // 3)],
+        finish_reason="length",
+    )
+
+
+def _invented_tool(turn: Turn, walk: Walk) -> Move:
+    step = _step_at(turn, walk)
+    service, entity, _ = step.operation.split(".")
+    verb = pick(sub_key(turn.key, b"verb"), ("resolve_all", "process", "lookup_by_name", "execute"))
+    arguments = _arguments_made_up(turn, walk, step)
+    return _call("invented_tool", f"{service}.{entity}.{verb}", arguments)
+
+
+def _refusal(_turn: Turn, _walk: Walk) -> Move:
+    return Move("refusal", text=words.REFUSAL)
+
+
+def _says_nothing(_turn: Turn, _walk: Walk) -> Move:
+    return Move("empty")
+
+
+def _forced_right(turn: Turn, walk: Walk) -> Move:
+    if walk.position >= len(turn.truth.path):
+        return _finish(turn, walk, "finishes")
+    return _right_tool(turn, walk)
+
+
+def _finish(turn: Turn, walk: Walk, behaviour: str) -> Move:
+    facts = words.told_facts(walk.last.values())
+    text = f"{words.DONE} everything the customer asked for has been taken care of."
+    if facts:
+        text += f" What I saw: {facts}."
+    if walk.left and behaviour == "finishes":
+        left = [turn.truth.path[at].operation for at in walk.left if turn.truth.path[at].operation not in turn.offered]
+        if len(left) == len(turn.truth.path):
+            return Move("lacks_tools", text=f"{words.CANNOT} I have no tool for this request.")
+        if left:
+            text = f"{words.DONE} my part is finished. What I saw: {facts}. Left to others: {', '.join(left)}."
+    return Move(behaviour, text=text)
+
+
+_BEHAVIOURS: Final[Mapping[str, Callable[[Turn, Walk], Move]]] = {
+    "wrong_argument": _wrong_argument,
+    "wrong_tool": _wrong_tool,
+    "skips_step": _skips_step,
+    "repeats_step": _repeats_step,
+    "invented_entity": _invented_entity,
+    "claims_success": _claims_success,
+    "prose": _prose,
+    "gives_up": _gives_up,
+    "polite_loop": _polite_loop,
+    "broken_json": _broken_json,
+    "invented_tool": _invented_tool,
+}
+_FORCED: Final[Mapping[str, Callable[[Turn, Walk], Move]]] = {
+    **_BEHAVIOURS,
+    "right_tool": _forced_right,
+    "truncated_arguments": _truncated_arguments,
+    "refusal": _refusal,
+    "empty": _says_nothing,
+}
+
+BEHAVIOURS: Final = tuple(_FORCED)
+"""The behaviours that a disturbance may force upon a call, in a fixed order."""

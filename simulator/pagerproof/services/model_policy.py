@@ -1,0 +1,152 @@
+"""The stated model policy: what the simulated language model does next, given the truth and what it was told.
+
+A verdict of Pagerproof covers the plumbing *under this policy*. The model is a reader of the conversation that knows
+the request's happy path and follows it, with errors at stated rates. Evidence grades: documented, incident, measured,
+assumed; sections are those of the project's collected facts.
+
+===================  =====================================================================  =========================
+what                 how                                                                    evidence
+===================  =====================================================================  =========================
+difficulty d         chance that the model errs anywhere in a pipeline of router, actor,    definition; its Beta is
+                     verifier and writer at temperature 1, one stream, clean data           fitted to pass^k (3.5)
+error budget         B = -ln(1 - d) x task share x (r + (1 - r) T), linear in T up to 2     shape assumed
+task shares          route 0.08, act 0.80, verify 0.04, write 0.08                          assumed
+one decision         errs at 1 - exp(-B / n), n = steps of the path + the finish            arithmetic: n clean
+                                                                                            decisions give 1-exp(-B)
+residual r (T = 0)   0.5 x min(1, d / 0.2) x load x length, at most 1                       > 0 measured (3.5), the
+                                                                                            figure assumed
+  load               1 + 0.25 log2(1 + (streams in flight - 1) / 8)                         batch dependence measured
+                                                                                            (3.5), figure assumed
+  length             typical tokens of the task / 102, within 0.25 and 4                    first fork: measured (3.5)
+which error          wrong argument .26, wrong tool .15, skipped step .10, repeated step    prose: 1.5 % of native
+(at a step)          .10, invented entity .09, false claim of success .08, prose .075,      calls against 9-45 % wrong
+                     gives up .06, polite loop .06, comment in the JSON .013, invented      ones (3.4, measured); JSON
+                     tool .012                                                              3 in 1,150 (3.4); repeats,
+                                                                                            early ends: MAST (4); the
+                                                                                            rest assumed
+which error          polite loop .40, repeats the last write .30, prose .15, gives up .15   assumed
+(at the finish)
+polite loop          asks again with .75 after each time                                    incident (4), assumed
+looseness            l = d (0.3 + 0.7 T); bends the reactions below, which are not          assumed
+                     errors on clean data and are outside of the budget
+tool error           gives up .04, .12, .25, .30, ... by errors in a row, + .25 where       assumed
+                     final (4xx); claims success .002 + .10 l; else the same call again
+told to go on        claims success after having given up with .25                          assumed
+"already ..."        read as done with .70                                                  assumed
+unreadable answer    HTML taken for success .03 + .40 l, an empty one .40 + .40 l           assumed
+broken answer        read as far as it goes, the cut value included; the cut noticed        assumed; SDKs pass it on
+                     with .20 where the needed value is the one that was cut                (3.2, measured)
+missing value        fetched again with .80^(answers had), else made up with .05 + .60 l,   assumed
+                     else gives up
+must decline         overlooked with half the acting budget                                 assumed
+verifier             rejects what is undone, unreadable or about somebody else, lets it     9.1 % incorrect
+                     pass with .09 + .30 l                                                  verification in MAST (4)
+writer               repeats the facts it saw as it saw them; without any, makes the        assumed
+                     told ones up with .05 + .60 l, else says it could not find out
+===================  =====================================================================  =========================
+
+Every draw is keyed by (seed, request index, task, step of the path, how often the model answered there): a fault
+that costs one more call at one step moves no draw of another step, and a call that failed before the model answered
+moves none at all. Only the residual's load factor depends on the state of the run.
+
+A model that was given the tools of some steps only does those and says "DONE: my part is finished", naming the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pagerproof.protocols import Case
+from pagerproof.rng import key_of
+from pagerproof.services.model_act import BEHAVIOURS, Move, act
+from pagerproof.services.model_rates import Chances, ModelRates
+from pagerproof.services.model_talk import route, verify, write
+from pagerproof.services.model_walk import Turn
+
+_ROUTE_WORDS = ("route", "classify", "triage")
+_VERIFY_WORDS = ("verify", "review", "check")
+_TASKS: Final = {"route": route, "act": act, "verify": verify, "write": write}
+_TOOLSETS_MAX = 256
+_NO_TOOLS: Final[frozenset[str]] = frozenset()
+_ON_COURSE: Final = frozenset(
+    {"right_tool", "asks_again", "finishes", "lacks_tools", "declines", "routes", "approves", "rejects", "writes"}
+)
+
+_toolsets: dict[tuple[str, ...], frozenset[str]] = {}
+
+
+class ModelPolicy:
+    """Decides the next message of any conversation, under one seed and one set of rates."""
+
+    __slots__ = ("rates", "seed")
+
+    def __init__(self, seed: int, rates: ModelRates) -> None:
+        self.seed = seed
+        self.rates = rates
+
+    def next_move(
+        self,
+        case: Case,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Any] = (),
+        temperature: float = 0.0,
+        streams: int = 1,
+        forced: str = "",
+    ) -> tuple[Move, int]:
+        """Return the model's next message and the key that this answer's other draws (such as its time) belong to.
+
+        `streams` counts the answers being generated, this one included; `forced` is one of BEHAVIOURS or empty.
+        """
+        task = task_of(messages, tools)
+        turn = Turn(
+            case=case,
+            messages=messages,
+            offered=_offered(tools) if tools else _NO_TOOLS,
+            rates=self.rates,
+            chances=Chances(self.rates, task, case.truth.difficulty, temperature, streams),
+            request_key=key_of(self.seed, case.index, "model"),
+            forced=forced,
+        )
+        move = _TASKS[task](turn)
+        return move, turn.key
+
+
+def task_of(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any]) -> str:
+    """Return what the model is asked to do: act (it was given tools), route, verify or write (by the system text)."""
+    if tools:
+        return "act"
+    system = next((str(m.get("content") or "") for m in messages if m.get("role") in {"system", "developer"}), "")
+    text = system.lower()
+    if any(word in text for word in _ROUTE_WORDS):
+        return "route"
+    if any(word in text for word in _VERIFY_WORDS):
+        return "verify"
+    return "write"
+
+
+def went_astray(behaviour: str) -> bool:
+    """Whether `behaviour` is anything but the right thing to do."""
+    return behaviour not in _ON_COURSE
+
+
+def _offered(tools: Sequence[Any]) -> frozenset[str]:
+    names = tuple(tools) if isinstance(tools[0], str) else tuple(_tool_name(tool) for tool in tools)
+    offered = _toolsets.get(names)
+    if offered is None:
+        if len(_toolsets) >= _TOOLSETS_MAX:
+            _toolsets.clear()
+        offered = _toolsets[names] = frozenset(names)
+    return offered
+
+
+def _tool_name(tool: Any) -> str:
+    """The name in an OpenAI tool definition, {"type": "function", "function": {"name": ...}}, or the tool as text."""
+    if isinstance(tool, Mapping):
+        function = tool.get("function")
+        return str(function.get("name", "")) if isinstance(function, Mapping) else str(tool.get("name", ""))
+    return str(tool)
+
+
+__all__ = ["BEHAVIOURS", "ModelPolicy", "Move", "task_of", "went_astray"]
