@@ -1,7 +1,9 @@
 """Keyed draws: uniform, independent between keys, of the right moments, and the same for ever."""
 
 import math
+from collections.abc import Callable
 from statistics import fmean, pvariance
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -127,7 +129,7 @@ def test_below_and_pick_are_uniform_and_stay_within() -> None:
         (lambda key: rng.beta(key, 0.469, 0.664), stats.beta(0.469, 0.664)),
     ],
 )
-def test_each_continuous_draw_follows_its_law(draw, law) -> None:
+def test_each_continuous_draw_follows_its_law(draw: Callable[[int], float], law: Any) -> None:
     sample = [draw(key) for key in KEYS]
     assert stats.kstest(sample, law.cdf).pvalue > 1e-4
     assert fmean(sample) == pytest.approx(law.mean(), abs=5 * law.std() / math.sqrt(N))

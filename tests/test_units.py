@@ -35,7 +35,7 @@ def test_durations_are_read_with_their_unit(text: str, seconds: float) -> None:
     "text", ["30", 30, 30.0, "", "s", "30 sec", "30S", "1,5s", "30s 1", "٣s", "3M", None, True, [1]]
 )
 def test_a_duration_without_a_known_unit_is_refused_and_the_message_shows_a_good_one(text: object) -> None:
-    with pytest.raises(ValueError, match="is not a duration.*such as 30s"):
+    with pytest.raises(ValueError, match=r"is not a duration.*such as 30s"):
         duration_s(text)
 
 
@@ -56,7 +56,7 @@ def test_rates_are_read_per_unit_of_time(text: str, rate: float) -> None:
 
 @pytest.mark.parametrize("text", ["4", 4, "4/sec", "/s", "4s", "4/"])
 def test_a_rate_without_a_unit_of_time_is_refused(text: object) -> None:
-    with pytest.raises(ValueError, match="is not a rate.*such as 4/s"):
+    with pytest.raises(ValueError, match=r"is not a rate.*such as 4/s"):
         rate_per_s(text)
 
 
@@ -75,7 +75,7 @@ def test_a_share_outside_of_0_and_1_is_refused(text: object) -> None:
 
 @pytest.mark.parametrize("text", ["", "half", "%", None, True, "3 percent"])
 def test_what_is_no_number_is_no_share(text: object) -> None:
-    with pytest.raises(ValueError, match="is not a share: write 3% or 0.03"):
+    with pytest.raises(ValueError, match=r"is not a share: write 3% or 0.03"):
         share(text)
 
 

@@ -50,7 +50,7 @@ class Case:
         self.log: list[Event] = []
         self.effects: list[LedgerEntry] = []
         self.decisions: list[Decision] = []
-        self.occurrences: dict[tuple[object, ...], int] = {}
+        self.occurrences: dict[int, int] = {}
         self.payloads: list[tuple[int, str, bytes]] | None = None
         self.pending = 0
         self.on_idle: Callable[[], None] | None = None

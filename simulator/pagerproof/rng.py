@@ -115,3 +115,20 @@ def hex_id(key: int, length: int = 32) -> str:
         text += f"{key:016x}"
         key = sub_key(key, b"hex")
     return text[:length]
+
+
+class ByteStream:
+    """Bytes drawn from one key in order, for code that asks the interpreter for entropy; not keyed by decision."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: int) -> None:
+        self._key = key
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes."""
+        blocks = []
+        for _ in range(-(-size // 8)):
+            self._key = xxh3_64_intdigest(b"block", self._key)
+            blocks.append(self._key.to_bytes(8, "little"))
+        return b"".join(blocks)[:size]

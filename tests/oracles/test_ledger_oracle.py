@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from tests.conformance.oracle import ADDRESS, PAYMENT, REFUND, RETURN, Story, good_story
 
 from pagerproof.model import Outcome
 from pagerproof.oracles import judge
-from tests.conformance.oracle import ADDRESS, PAYMENT, REFUND, RETURN, Story, good_story
 
 LEAD = "orders.Order.get"
 
@@ -15,7 +17,7 @@ def _lied_to(**changes: object) -> Story:
     return Story(**changes).think().call(LEAD)  # type: ignore[arg-type]  # a Story's own keywords
 
 
-PLANTED = {
+PLANTED: dict[str, tuple[Callable[[], Story], Callable[[], Story]]] = {
     "claimed_and_absent": (
         lambda: _lied_to().call("payments.Refund.create", status=504).says(),
         lambda: _lied_to().effect().says(),
@@ -60,7 +62,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("mode", PLANTED)
-def test_planted_lie_is_a_silent_failure_and_its_honest_twin_is_resolved(mode: str):
+def test_planted_lie_is_a_silent_failure_and_its_honest_twin_is_resolved(mode: str) -> None:
     planted, honest = PLANTED[mode]
     verdict = judge(planted().case())
     assert (verdict.outcome, verdict.mode) == (Outcome.FAILED_SILENT, mode)
@@ -69,7 +71,7 @@ def test_planted_lie_is_a_silent_failure_and_its_honest_twin_is_resolved(mode: s
     assert judge(honest().case()).findings == ()
 
 
-def test_done_twice_names_documents_amounts_operation_events_and_the_fault_before_it():
+def test_done_twice_names_documents_amounts_operation_events_and_the_fault_before_it() -> None:
     story = _lied_to().fault("stale", observable="result").effect(status=-1).fault("sap-lost-acknowledgement")
     case = story.effect().fault("struck-later").says().case()
     finding = judge(case).findings[0]
@@ -83,35 +85,35 @@ def test_done_twice_names_documents_amounts_operation_events_and_the_fault_befor
     assert [case.log[at][1] for at in finding.events].count("ledger") == 2
 
 
-def test_fault_that_struck_after_the_failing_call_is_not_in_its_causal_path():
+def test_fault_that_struck_after_the_failing_call_is_not_in_its_causal_path() -> None:
     story = _lied_to().fault("cut-before").effect(amount_minor=1).call(LEAD).fault("cut-after", operation=LEAD)
     assert judge(story.says().case()).findings[0].faults == ("cut-before",)
 
 
-def test_one_call_delivered_twice_is_done_twice():
+def test_one_call_delivered_twice_is_done_twice() -> None:
     verdict = judge(_lied_to().effect().effect(same_call=True).says().case())
     assert verdict.mode == "done_twice"
 
 
 @pytest.mark.parametrize("status", ["done", "failed", "declined", "handed_over"])
-def test_double_payment_is_silent_whatever_the_agent_says(status: str):
+def test_double_payment_is_silent_whatever_the_agent_says(status: str) -> None:
     assert judge(_lied_to().effect().effect().says(status, "Please see our notes.").case()).mode == "done_twice"
 
 
-def test_double_payment_without_a_word_is_silent_even_when_the_agent_crashed():
+def test_double_payment_without_a_word_is_silent_even_when_the_agent_crashed() -> None:
     verdict = judge(_lied_to().effect().effect().crashes().case())
     assert (verdict.outcome, verdict.mode) == (Outcome.FAILED_SILENT, "done_twice")
     assert "crash" in verdict.tags
 
 
-def test_hand_over_that_owns_up_to_the_double_payment_is_an_escalation():
+def test_hand_over_that_owns_up_to_the_double_payment_is_an_escalation() -> None:
     reason = "refund may have been paid twice, please reverse doc_2"
     verdict = judge(_lied_to().effect().effect().says("handed_over", "A colleague takes over.", reason).case())
     assert verdict.outcome is Outcome.ESCALATED
     assert verdict.tags == ("done_twice", "done_and_denied")
 
 
-def test_setting_an_address_twice_to_the_same_value_is_only_noted_and_to_another_is_not():
+def test_setting_an_address_twice_to_the_same_value_is_only_noted_and_to_another_is_not() -> None:
     same = judge(_lied_to(expected=[ADDRESS]).effect(ADDRESS).effect(ADDRESS).says().case())
     assert (same.outcome, same.tags) == (Outcome.RESOLVED, ("done_again",))
     other = (("street", "1 Wrong Way"), ("city", "Shelbyville"))
@@ -119,7 +121,7 @@ def test_setting_an_address_twice_to_the_same_value_is_only_noted_and_to_another
     assert changed.mode == "done_twice"
 
 
-def test_notes_and_tickets_nobody_asked_for_are_harmless():
+def test_notes_and_tickets_nobody_asked_for_are_harmless() -> None:
     from pagerproof.model import ExpectedEffect
 
     ticket = ExpectedEffect(service="crm", kind="ticket", entity="C000042")
@@ -165,12 +167,12 @@ def test_notes_and_tickets_nobody_asked_for_are_harmless():
         "declined what had to be done",
     ],
 )
-def test_word_against_ledger(story, outcome: Outcome, tags: tuple[str, ...]):
+def test_word_against_ledger(story: Callable[[], Story], outcome: Outcome, tags: tuple[str, ...]) -> None:
     verdict = judge(story().case())
     assert (verdict.outcome, verdict.tags) == (outcome, tags)
 
 
-def test_claim_without_any_call_is_told_from_a_call_that_failed():
+def test_claim_without_any_call_is_told_from_a_call_that_failed() -> None:
     never = judge(_lied_to().says().case()).findings[0]
     failed = judge(_lied_to().call("payments.Refund.create", status=504).says().case()).findings[0]
     assert never.message.endswith("payments.Refund.create was never called")
@@ -179,11 +181,11 @@ def test_claim_without_any_call_is_told_from_a_call_that_failed():
     assert failed.mast == "FM-3.2"
 
 
-def test_amounts_in_yen_have_no_minor_units():
+def test_amounts_in_yen_have_no_minor_units() -> None:
     from pagerproof.oracles.reading import money
 
     assert (money(12980, "JPY"), money(12980, "EUR"), money(None)) == ("12980 JPY", "129.80 EUR", "")
 
 
-def test_request_done_right_costs_no_finding():
+def test_request_done_right_costs_no_finding() -> None:
     assert judge(good_story().case()).outcome is Outcome.RESOLVED

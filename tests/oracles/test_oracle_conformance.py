@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from tests.conformance.oracle import check_oracle
 
 from pagerproof.model import Finding, Outcome
 from pagerproof.oracles import ORACLES, Judge, describe, known_modes
 from pagerproof.protocols import Case, Oracle
-from tests.conformance.oracle import check_oracle
 
 
 @pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: oracle.name)
-def test_built_in_oracle_keeps_the_promises(oracle: Oracle):
+def test_built_in_oracle_keeps_the_promises(oracle: Oracle) -> None:
     check_oracle(oracle)
 
 
@@ -49,17 +49,17 @@ class _Accuser:
     [(_Vandal(), "changed the case"), (_Stranger(), "does not list"), (_Accuser(), "done right")],
     ids=["changes the record", "unlisted mode", "accuses everybody"],
 )
-def test_conformance_suite_notices_a_bad_oracle(oracle: Oracle, complaint: str):
+def test_conformance_suite_notices_a_bad_oracle(oracle: Oracle, complaint: str) -> None:
     with pytest.raises(AssertionError, match=complaint):
         check_oracle(oracle)
 
 
-def test_no_mode_belongs_to_two_oracles_and_every_oracle_says_what_it_does():
+def test_no_mode_belongs_to_two_oracles_and_every_oracle_says_what_it_does() -> None:
     modes = [mode for oracle in ORACLES for mode in oracle.modes]
     assert len(modes) == len(set(modes)) == len(known_modes())
     assert all(info.summary and info.modes for info in describe())
 
 
-def test_two_oracles_of_one_name_are_refused():
+def test_two_oracles_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="same name: ledger, ledger"):
         Judge([ORACLES[0], ORACLES[0]])

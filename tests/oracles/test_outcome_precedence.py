@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conformance.oracle import ADDRESS, REFUND, RETURN, Story
 
 from pagerproof.model import Outcome
 from pagerproof.oracles import PRECEDENCE, judge, known_modes
 from pagerproof.protocols import Case
-from tests.conformance.oracle import ADDRESS, REFUND, RETURN, Story
 
 # What makes each outcome apply; any two of them can be laid over the same request.
-APPLIES = {
+APPLIES: dict[Outcome, tuple[str, Callable[[Story], object]]] = {
     Outcome.FAILED_SILENT: ("done_twice", lambda story: story.effect().effect()),
     Outcome.CRASHED: ("crash", lambda story: setattr(story, "crash", "KeyError: 'x'")),
     Outcome.RUNAWAY: ("endless_work", lambda story: setattr(story, "stopped", "calls_per_request")),
@@ -24,7 +25,7 @@ APPLIES = {
 }
 
 
-def test_precedence_is_the_one_that_was_promised():
+def test_precedence_is_the_one_that_was_promised() -> None:
     assert [outcome.value for outcome in PRECEDENCE] == [
         "failed_silent",
         "crashed",
@@ -38,7 +39,7 @@ def test_precedence_is_the_one_that_was_promised():
 
 
 @pytest.mark.parametrize(("graver", "other"), list(combinations(APPLIES, 2)))
-def test_graver_outcome_wins_and_the_other_stays_as_a_tag(graver: Outcome, other: Outcome):
+def test_graver_outcome_wins_and_the_other_stays_as_a_tag(graver: Outcome, other: Outcome) -> None:
     story = Story(expected=[REFUND])
     for outcome in sorted((graver, other), key=lambda each: list(APPLIES).index(each), reverse=True):
         APPLIES[outcome][1](story)
@@ -53,7 +54,7 @@ def test_graver_outcome_wins_and_the_other_stays_as_a_tag(graver: Outcome, other
     assert verdict.findings[0].mode == verdict.mode
 
 
-def test_request_that_never_settled_is_unsettled_with_what_was_found_as_tags():
+def test_request_that_never_settled_is_unsettled_with_what_was_found_as_tags() -> None:
     story = Story().effect().effect().says()
     story.settled = False
     verdict = judge(story.case())
@@ -106,7 +107,7 @@ def any_case(draw: st.DrawFn) -> Case:
 
 @settings(max_examples=300, deadline=None)
 @given(case=any_case())
-def test_any_request_has_exactly_one_outcome_that_its_findings_explain(case: Case):
+def test_any_request_has_exactly_one_outcome_that_its_findings_explain(case: Case) -> None:
     verdict = judge(case)
     assert verdict.outcome in set(Outcome)
     applying = {finding.outcome for finding in verdict.findings if finding.outcome is not None}

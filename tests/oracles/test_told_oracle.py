@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.conformance.oracle import Story
 
 from pagerproof.model import Outcome
 from pagerproof.oracles import judge
 from pagerproof.oracles.told import tells
-from tests.conformance.oracle import Story
 
 
 def _told(value: str, text: str, asked: str = "Where is my order?") -> Story:
@@ -38,7 +38,7 @@ def _told(value: str, text: str, asked: str = "Where is my order?") -> Story:
         ("Rue de la Paix", "We ship to  rue de la\nPaix 4"),
     ],
 )
-def test_truth_is_recognised_in_any_notation(value: str, text: str):
+def test_truth_is_recognised_in_any_notation(value: str, text: str) -> None:
     assert judge(_told(value, text).case()).findings == ()
 
 
@@ -54,7 +54,7 @@ def test_truth_is_recognised_in_any_notation(value: str, text: str):
         ("plus", "It is surplus"),
     ],
 )
-def test_something_else_is_not_the_truth(value: str, text: str):
+def test_something_else_is_not_the_truth(value: str, text: str) -> None:
     assert not tells(text, value)
     assert judge(_told(value, text).case()).outcome is Outcome.FAILED_SILENT
 
@@ -71,13 +71,13 @@ def test_something_else_is_not_the_truth(value: str, text: str):
         ("1Z0123456789", "Thank you for asking.", "claimed_and_not_told"),
     ],
 )
-def test_done_reply_without_the_truth_is_silent_and_says_whether_another_was_told(value: str, text: str, mode: str):
+def test_done_without_the_truth_is_silent_and_says_whether_another_was_told(value: str, text: str, mode: str) -> None:
     verdict = judge(_told(value, text).case())
     assert (verdict.outcome, verdict.mode, verdict.tags) == (Outcome.FAILED_SILENT, mode, ())
     assert repr(value) in verdict.findings[0].message
 
 
-def test_untold_fact_is_no_matter_when_the_agent_does_not_claim_to_be_done():
+def test_untold_fact_is_no_matter_when_the_agent_does_not_claim_to_be_done() -> None:
     story = Story(expected=[], told=["shipped"]).call("orders.Order.get")
     assert judge(story.says("handed_over", "A colleague will look.").case()).outcome is Outcome.ESCALATED
 
@@ -85,7 +85,7 @@ def test_untold_fact_is_no_matter_when_the_agent_does_not_claim_to_be_done():
 @pytest.mark.parametrize(
     "token", ["4500000008", "pay_00000099", "C000077"], ids=["another's order", "another's payment", "a customer"]
 )
-def test_another_requests_id_out_of_nowhere_is_invented(token: str):
+def test_another_requests_id_out_of_nowhere_is_invented(token: str) -> None:
     verdict = judge(_told("shipped", f"Order {token} is shipped.").case())
     assert (verdict.outcome, verdict.mode) == (Outcome.FAILED_SILENT, "invented_fact")
     assert token in verdict.findings[0].message
@@ -100,11 +100,11 @@ def test_another_requests_id_out_of_nowhere_is_invented(token: str):
     ],
     ids=["own ids", "phone numbers", "the customer's own words"],
 )
-def test_own_ids_and_what_the_customer_wrote_are_not_invented(text: str):
+def test_own_ids_and_what_the_customer_wrote_are_not_invented(text: str) -> None:
     assert judge(_told("shipped", text, asked="Where is order 4500000555?").case()).findings == ()
 
 
-def test_orders_of_a_list_are_not_invented():
+def test_orders_of_a_list_are_not_invented() -> None:
     story = Story(expected=[], told=["shipped"]).call("orders.Order.list")
     assert judge(story.says(text="4500000007 shipped, 4500000911 open").case()).findings == ()
 
@@ -120,6 +120,6 @@ def test_orders_of_a_list_are_not_invented():
         ("Your refund for the order of 259.60 is on its way.", ""),
     ],
 )
-def test_amount_told_as_paid_back_must_not_be_another(text: str, mode: str):
+def test_amount_told_as_paid_back_must_not_be_another(text: str, mode: str) -> None:
     story = Story(slots={"total": "259.60"}).call("orders.Order.get").effect().says(text=text)
     assert judge(story.case()).mode == mode

@@ -1,5 +1,7 @@
 """The quick reader reads what the full parser reads, and leaves everything else to it."""
 
+import contextlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +115,9 @@ def test_unusual_or_wrong_text_is_left_to_the_full_parser(text: str) -> None:
 
 
 PIECES = [
-    "a: ", "b: ", "c:", "k1: ", "\n", "\n", "\n  ", "\n    ", "\n- ", "\n  - ", "- ", "-", "[", "]", "{", "}", ", ", ",",
-    ": ", ":", " #x", "#", " ", "'", "''", '"', "x", "y z", "1", "10%", "-1", "1.5e3", "no", "12:30:00", "~", "null",
-    "|", "|-", ">", ">-", "\n  t", "http://u", "é", "日", "true", "\n\n", "\n  # c", "it's", "--", "---", "...", "%",
+    "a: ", "b: ", "c:", "k1: ", "\n", "\n", "\n  ", "\n    ", "\n- ", "\n  - ", "- ", "-", "[", "]", "{", "}", ", ",
+    ",", ": ", ":", " #x", "#", " ", "'", "''", '"', "x", "y z", "1", "10%", "-1", "1.5e3", "no", "12:30:00",
+    "~", "null",     "|", "|-", ">", ">-", "\n  t", "http://u", "é", "日", "true", "\n\n", "\n  # c", "it's", "--", "---", "...", "%",
     "@", "*a", "&a", "!t", "?", "? ", "<<: ", "=", "0x1F", "0o17", "1_000", "(a)", "\\", "$x", "\t", "\r",
     "{p: 1, q: [a, b c]}\n", "\n  - m: 1\n    n: 2\n", "t: >-\n  one\n  two\n\n  three\n",
 ]  # fmt: skip
@@ -138,7 +140,9 @@ PLAIN = st.one_of(
     st.booleans(),
     st.integers(-(10**12), 10**12),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.text("abc xyz:#-'\"[]{},%10.", max_size=12),
+    st.text("abc xyz:#-'\"[]{},%10.", max_size=12).filter(
+        lambda text: not text.startswith(":")
+    ),  # ruamel writes `{a: :}` and cannot read it
 )
 TREES = st.recursive(
     PLAIN,
@@ -152,8 +156,6 @@ TREES = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.text("abcz_", min_size=1, max_size=6), TREES, min_size=1, max_size=4), st.booleans())
 def test_what_ruamel_writes_is_read_back_by_both_readers(value: dict[str, Any], flow: bool) -> None:
-    import io
-
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = flow
     stream = io.StringIO()
@@ -162,10 +164,8 @@ def test_what_ruamel_writes_is_read_back_by_both_readers(value: dict[str, Any], 
     read = read_with_positions(text)
     assert read.mistakes == []
     assert read.value == value
-    try:
+    with contextlib.suppress(NotQuick):
         assert read_quickly(text) == value
-    except NotQuick:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Scenario files are checked against what the rest of the program offers, each mistake at its place."""
 
+# ruff: noqa: E501  (a table of one mistake and its message per line)
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +36,7 @@ KNOWN = Known(
     metric_check=check_metric,
     intents={"refund", "order_status"},
     edge_cases={"emoji", "changed_mind"},
+    fault_parameters={"slow": ["p50", "p99"]},
 )
 HEAD = "schema: pagerproof/scenario/1\nid: x\ntitle: X\nrequests: 100\n"
 
@@ -62,7 +65,7 @@ def problems(folder: Path, text: str, known: Known = KNOWN) -> list[str]:
         "workload: {channels: {chat: 33.3333%, voice: 33.3333%, email: 33.3334%}}\n",
         "workload: {requests: {100: {intent: refund, edge_cases: [emoji], channel: chat, locale: de_DE}}}\n",
         "services: {sap: {workers: 2, run_limit: 1m}}\n",
-        "faults: [{use: slow}, {use: slow, id: slow-2, at: [1, 100], operations: ['sap.*']}, {use: cut}]\n",
+        "faults: [{use: slow}, {use: slow, id: slow-2, at: [1, 100], operations: ['sap.*']}, {use: cut, parameters: {any: 1}}]\n",
         "gates: [{gate: crashed.rate < 1%}, {gate: silent_failure.rate < 1%, source: x, evidence: measured}]\n",
     ],
 )
@@ -107,6 +110,7 @@ def test_a_good_scenario_is_read(tmp_path: Path, text: str) -> None:
         ("faults: [{use: slow, at: [0]}]", "1:27: there is no request 0: this scenario has the requests 1 to 100"),
         ("faults: [{use: slow, at: [1], probability: 3%}]", "1:31: 'at' names the requests to strike: 'probability' has no use beside it"),
         ("faults: [{use: slow, operations: ['sap.*', SalesOrder.get]}]", "1:44: 'SalesOrder.get' names no operation: did you mean 'sap.SalesOrder.get'?"),
+        ("faults: [{use: slow, parameters: {p50: 1s, p95: 2s}}]", "1:45: 'slow' has no parameter 'p95': did you mean 'p99'?"),
         ("gates: [{gate: crashed < 1%}]", "1:16: gate: 'crashed < 1%' names no metric"),
         ("gates: [{gate: a.rate < 1%}, {gate: a.rate  < 1%}]", "1:37: this gate is here twice"),
         ("gates: [{gate: a.rate < 1%, evidence: measured}]", "1:39: evidence: 'measured' needs a 'source'; without one, it is assumed"),

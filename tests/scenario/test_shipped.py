@@ -9,7 +9,9 @@ import pytest
 from pagerproof.scenario.find import find_scenario, scenario_ids, shipped_folder
 from pagerproof.scenario.json_schema import schema_text
 from pagerproof.scenario.load import load_file
+from pagerproof.scenario.read import Known, check_scenario
 from pagerproof.scenario.schema import Scenario
+from pagerproof.services.catalogue import OPERATIONS
 
 FOLDER = shipped_folder("scenarios")
 IDS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -44,6 +46,19 @@ def test_each_shipped_scenario_is_valid_named_as_its_file_and_known_to_editors(n
     assert path.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=./schema.json\n")
     assert scenario.gates
     assert all(gate.source for gate in scenario.gates)
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_each_shipped_scenario_uses_shipped_fault_models_on_operations_that_exist(name: str) -> None:
+    known = Known(
+        operations=OPERATIONS,
+        service_parameters={},
+        fault_models=[path.stem for path in shipped_folder("fault_models").glob("*.yaml")],
+        agents=("hardened", "vendor_demo"),
+        metric_check=lambda _: None,
+    )
+    problems = check_scenario(load_file(FOLDER / f"{name}.yaml", Scenario), known)
+    assert [str(each) for each in problems if "unknown service" not in each.message] == []
 
 
 def test_the_flagship_scripts_four_faults_at_request_10001_only() -> None:

@@ -64,7 +64,7 @@ class FakeWorld:
 
     def __init__(self, seed: int = 1) -> None:
         self.seed = seed
-        self.scheduler = FakeScheduler()
+        self.scheduler: Any = FakeScheduler()
         self.directory: Any = None
 
 
@@ -225,7 +225,8 @@ class Desk:
 
     @property
     def clock(self) -> FakeScheduler:
-        return self.world.scheduler
+        clock: FakeScheduler = self.world.scheduler
+        return clock
 
     def call(self, case: Case, messages: Any = None, **arguments: Any) -> Call:
         self.numbers += 1

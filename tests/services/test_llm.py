@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from typing import Any
 
 import pytest
 from llm_stage import (  # type: ignore[import-not-found]  # pytest puts this folder on the path
@@ -20,6 +21,7 @@ from tests.conformance.service import Sample, check_service
 
 from pagerproof.events import NOTE
 from pagerproof.model import Answer
+from pagerproof.protocols import Case
 from pagerproof.services.llm import PROFILES, LlmParameters, LlmService
 from pagerproof.services.model_policy import BEHAVIOURS
 
@@ -90,10 +92,10 @@ def test_the_time_follows_the_profile(profile: str) -> None:
 def make_case_tokens() -> int:
     case = make_case()
     Desk().ask(case, tools=ALL_TOOLS)
-    return case.tokens_out
+    return int(case.tokens_out)
 
 
-def _asked(desk, case):
+def _asked(desk: Any, case: Case) -> Any:
     answers = desk.submit(desk.call(case, tools=ALL_TOOLS))
     desk.clock.run()
     return answers
@@ -181,7 +183,7 @@ def test_tokens_of_the_last_minute_are_forgotten_after_it() -> None:
     assert desk.service.gauge("tokens.last_minute") == 0.0
 
 
-def forced(behaviour: str, messages=None, **arguments) -> tuple[Answer, object]:
+def forced(behaviour: str, messages: Any = None, **arguments: Any) -> tuple[Answer, Case]:
     desk, case = Desk(), make_case()
     call = desk.call(case, messages, **arguments)
     desk.service.disturb(call, "behaviour", behaviour)
@@ -283,8 +285,8 @@ DONE = {"role": "assistant", "content": "DONE: refunded."}
 TOLD = [tool_says(name, text) for name, text in REFUND_ANSWERS.items()]
 
 
-def said(system: str, *messages, case=None) -> str:
-    answer = Desk().ask(case or make_case(), [*opening(system=system), *messages])
+def said(system: str, *messages: dict[str, Any], case: Case | None = None, rates: Any = None) -> str:
+    answer = Desk(policy=rates or {}).ask(case or make_case(), [*opening(system=system), *messages])
     return str(message_of(answer)["content"])
 
 
@@ -303,20 +305,23 @@ def test_the_router_errs_where_it_is_hard() -> None:
     assert 0.08 < wrong / 300 < 0.30  # 1 - 0.1 ** 0.08 = 0.17
 
 
-def said_hot(system: str, case) -> str:
+def said_hot(system: str, case: Case) -> str:
     return str(message_of(Desk().ask(case, opening(system=system), temperature=1.0))["content"])
 
 
+SHARP = {"false_approve": 0.0}
+
+
 def test_the_verifier_approves_what_is_done_and_rejects_what_is_not() -> None:
-    assert json.loads(said("Verify the work.", *TOLD, DONE))["approved"] is True
-    undone = json.loads(said("Verify the work.", *TOLD[:2], DONE))
+    assert json.loads(said("Verify the work.", *TOLD, DONE, rates=SHARP))["approved"] is True
+    undone = json.loads(said("Verify the work.", *TOLD[:2], DONE, rates=SHARP))
     assert undone["approved"] is False
     assert "payments.Refund.create" in undone["why"]
     cut = [*TOLD[:2], tool_says("payments.Refund.create", REFUND_ANSWERS["payments.Refund.create"][:30])]
-    assert json.loads(said("Check it.", *cut, DONE))["approved"] is False
+    assert json.loads(said("Check it.", *cut, DONE, rates=SHARP))["approved"] is False
     foreign = [TOLD[0], tool_says("orders.Order.get", TOLD[1]["content"].replace("4500000007", "4500000008")), TOLD[2]]
-    assert json.loads(said("Review it.", *foreign, DONE))["approved"] is False
-    assert json.loads(said("Verify it.", DONE, case=make_case(decline=True)))["approved"] is False
+    assert json.loads(said("Review it.", *foreign, DONE, rates=SHARP))["approved"] is False
+    assert json.loads(said("Verify it.", DONE, case=make_case(decline=True), rates=SHARP))["approved"] is False
 
 
 def test_a_problem_is_overlooked_now_and_then() -> None:

@@ -43,8 +43,8 @@ class Bench:
 
     def __init__(self, workload: BuiltWorkload) -> None:
         self.seed = SEED
-        self.scheduler = ManualClock()
-        self.directory = workload.directory
+        self.scheduler: Any = ManualClock()
+        self.directory: Any = workload.directory
         self.services: dict[str, Service] = {made.name: made() for made in SERVICES}
         for service in self.services.values():
             service.open(self)

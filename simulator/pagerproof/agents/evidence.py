@@ -11,7 +11,9 @@ from typing import Any, Final
 from pagerproof.tools import Request, ToolResult
 from pagerproof.valves import WRITES, is_cached
 
-ENTITY_ARGUMENTS: Final = frozenset({"order_id", "sales_order", "payment_id", "customer_id", "business_partner"})
+ENTITY_ARGUMENTS: Final = frozenset(
+    {"order_id", "sales_order", "payment_id", "customer_id", "business_partner", "billing_document", "email"}
+)
 _FREE_ARGUMENTS: Final = frozenset({"reason", "text", "topic", "field", "item", "etag", "amount", "currency", "query"})
 _AMOUNT_FIELDS: Final = frozenset({"total", "amount", "price", "billed_amount", "TotalNetAmount"})
 _SAME_AS: Final[Mapping[str, str]] = {
@@ -73,6 +75,18 @@ class Evidence:
         if operation == "sap.SalesOrder.get":
             return customer is not None and data["d"]["SoldToParty"] != customer["business_partner"]
         return False
+
+    def stray(self, arguments: Mapping[str, Any]) -> str:
+        """Return the name of an argument that points at something nobody has mentioned, or ""."""
+        for name, value in arguments.items():
+            if (
+                name in ENTITY_ARGUMENTS
+                and value not in self._strings
+                and value != self.request.customer_email
+                and not self.said(str(value))
+            ):
+                return name
+        return ""
 
     def knows(self, value: object) -> bool:
         """Whether a validated answer contains this very value."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pagerproof.agents import golden
 from pagerproof.agents.evidence import ENTITY_ARGUMENTS, Evidence, is_money_write
 from pagerproof.agents.roles import (
+    EVERYTHING,
     ROUTE,
     VERIFY,
     WRITE,
@@ -43,7 +44,7 @@ from pagerproof.valves.read_back import READ_BACK_HEADER
 
 TURNS_MAX: Final = 16
 ERRORS_MAX: Final = 4
-CHATTER_MAX: Final = 2
+IDLE_MAX: Final = 3  # answers of the specialist in a row that moved nothing
 CONFIRM_AFTER_S: Final = 3.0
 _REMINDER: Final[Message] = {"role": "user", "content": "Call the next tool, or say DONE, CANNOT or DECLINE."}
 _DECLINED_TEXT: Final = "I am sorry, but I cannot do this: the order does not belong to the account you wrote from."
@@ -95,17 +96,17 @@ class _Work:
     """One request in the making."""
 
     __slots__ = (
-        "chatter",
-        "confirmed",
         "desk",
         "errors",
         "evidence",
+        "idle",
         "messages",
         "model",
         "path",
         "proposed",
         "reminders",
         "request",
+        "rerouted",
         "tools",
         "written",
     )
@@ -119,11 +120,11 @@ class _Work:
         self.evidence = Evidence(request)
         self.messages: list[Message] = []
         self.written: list[str] = []
-        self.confirmed = True
         self.proposed: set[str] = set()
         self.errors = 0
-        self.chatter = 0
+        self.idle = 0
         self.reminders = 0
+        self.rerouted = False
 
     async def run(self) -> Reply:
         if not self.request.text.strip():
@@ -132,7 +133,7 @@ class _Work:
             intents = await self.route()
             domain, tools = specialist_for(intents)
             self.messages = conversation(specialist_prompt(domain), from_customer(self.request))
-            declined = await self.act(tools)
+            declined = await self.act(tools) or await self.verify()
         except _Declined as declined_by_rule:
             declined = str(declined_by_rule)
         if declined:
@@ -140,7 +141,6 @@ class _Work:
             if self.written:
                 raise _Stop(f"declined after {', '.join(self.written)}: {declined}")
             return Reply(text=declined, status=ReplyStatus.DECLINED, reason=declined)
-        await self.verify()
         return await self.write()
 
     # --- the router
@@ -155,12 +155,23 @@ class _Work:
         self.desk.note(f"router: {', '.join(intents)}")
         return intents
 
+    async def second_opinion(self) -> bool:
+        """Route again where the work and the routing disagree; return False where that has been done already."""
+        if self.rerouted:
+            return False
+        self.rerouted = True
+        await self.route()
+        return True
+
     # --- the specialist
 
     async def act(self, tools: Sequence[str]) -> str:
         """Let the specialist work; return "" when all is done, or why it must not be."""
         for _ in range(TURNS_MAX):
+            if self.idle > IDLE_MAX:
+                raise _Stop("the model talks and nothing moves")
             completion = await self.model.chat(self.messages, tools=tools)
+            self.idle += 1
             if completion.tool_calls:
                 await self.use(completion)
                 continue
@@ -168,7 +179,10 @@ class _Work:
             if text.startswith("DECLINE"):
                 return text.partition(":")[2].strip() or "I am sorry, but this may not be done."
             if text.startswith("DONE"):
-                left = self.left_to_write()
+                left = self.left_to_do()
+                if left and await self.second_opinion():
+                    left = self.left_to_do()
+                left = [operation for operation in left if not await self.read_up(operation)]
                 if not left:
                     self.desk.note(f"specialist: {text[:80]}")
                     return ""
@@ -179,8 +193,28 @@ class _Work:
                 self.chat_again()
         raise _Stop(f"no end after {TURNS_MAX} turns")
 
-    def left_to_write(self) -> list[str]:
-        return [operation for operation in self.path.remaining() or () if operation in WRITES]
+    def left_to_do(self) -> list[str]:
+        harmless = self.path.harmless
+        return [operation for operation in self.path.remaining() or () if operation not in harmless]
+
+    async def read_up(self, operation: str) -> bool:
+        """Make a read that the golden path has and the model left out, where its arguments are known."""
+        arguments = self.read_arguments(operation)
+        if arguments is None:
+            return False
+        self.desk.mark("valve", "golden_policy", f"{operation} was left out and is made up for")
+        text = json.dumps(arguments)
+        call = {"type": "function", "function": {"name": operation, "arguments": text}}
+        self.messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
+        content = await self.carry_out(operation, arguments)
+        self.messages.append({"role": "tool", "name": operation, "content": content})
+        return operation in self.path.done
+
+    def read_arguments(self, operation: str) -> dict[str, Any] | None:
+        """Return the arguments of this read from what is established, or None."""
+        facts = {"email": self.request.customer_email, **self.evidence.facts}
+        names = _READ_ARGUMENTS.get(operation, ())
+        return {name: facts[name] for name in names} if names and facts.keys() >= set(names) else None
 
     def remind(self, text: str, why: str) -> None:
         self.reminders += 1
@@ -190,9 +224,6 @@ class _Work:
 
     def chat_again(self) -> None:
         # What the model said instead of acting is left out of the conversation: politeness feeds on politeness.
-        self.chatter += 1
-        if self.chatter > CHATTER_MAX:
-            raise _Stop("the model talks without acting")
         if self.messages[-1] is not _REMINDER:
             self.messages.append(_REMINDER)
 
@@ -207,21 +238,23 @@ class _Work:
         golden_operation = self.path.align(operation)
         if golden_operation == operation:
             return operation, arguments
-        facts = {"email": self.request.customer_email, **self.evidence.facts}
-        names = _READ_ARGUMENTS.get(golden_operation, ())
-        if not names or any(name not in facts for name in names):
-            return operation, arguments
-        return golden_operation, {name: facts[name] for name in names}
+        filled = self.read_arguments(golden_operation)
+        return (operation, arguments) if filled is None else (golden_operation, filled)
 
     async def carry_out(self, operation: str, arguments: dict[str, Any]) -> str:
         """Call the tool and return the text that the model gets to read."""
+        stray = self.evidence.stray(arguments)
+        if stray:
+            return self.failed(f"ERROR {operation}: nobody has mentioned the {stray} {arguments[stray]}")
         try:
             if operation in WRITES:
                 objection = await self.objection(operation, arguments)
                 if objection:
                     return self.failed(f"ERROR {operation}: {objection}")
-            result = await self.path.call(operation, arguments)
+            self.idle = 0
+            result = await self.call(operation, arguments)
         except OffPath as refusal:
+            self.idle += 1
             return self.failed(f"ERROR {refusal}")
         except ValveRefusal:
             raise
@@ -238,6 +271,14 @@ class _Work:
         self.evidence.learn(operation, result)
         return result.text
 
+    async def call(self, operation: str, arguments: Mapping[str, Any]) -> ToolResult:
+        try:
+            return await self.path.call(operation, arguments)
+        except OffPath:
+            if not await self.second_opinion():
+                raise
+        return await self.path.call(operation, arguments)
+
     def failed(self, text: str) -> str:
         self.errors += 1
         if self.errors > ERRORS_MAX:
@@ -245,9 +286,7 @@ class _Work:
         return text
 
     async def question_owner(self, operation: str, arguments: Mapping[str, Any]) -> str:
-        """Decline where the customer asked for somebody else's order; a slip of the model is an error to it."""
-        if not any(self.evidence.said(str(value)) for value in arguments.values()):
-            return self.failed(f"ERROR {operation}: this is not the order that the customer wrote about")
+        """Decline where the order is somebody else's, once a second look has shown the same."""
         again = await self.tools.call(operation, arguments)
         if again.ok and not self.evidence.foreign(operation, json.loads(again.body)):
             self.evidence.learn(operation, again)
@@ -302,7 +341,6 @@ class _Work:
         if READ_BACK_HEADER in result.headers:
             return
         if operation not in LOOKUPS:
-            self.confirmed = False
             return
         fate, _ = await look(self.tools, operation, arguments)
         if fate is not Fate.DONE:
@@ -311,22 +349,33 @@ class _Work:
         if fate is Fate.ABSENT or (fate is Fate.UNKNOWN and is_money_write(operation, arguments)):
             self.desk.mark("valve", "read_back", f"{operation}: acknowledged, looked it up: {fate}")
             raise _Stop(f"{operation} was acknowledged, but the system of record does not confirm it")
-        self.confirmed = self.confirmed and fate is Fate.DONE
 
     # --- the verifier and the writer
 
-    async def verify(self) -> None:
-        """Have the work looked over; what has been read back stands, whatever the verifier thinks."""
+    async def verify(self) -> str:
+        """Have the work looked over, and done over once where it is not approved; return as `act` does."""
+        objection = await self.reviewed()
+        if not objection:
+            return ""
+        await self.second_opinion()
+        self.messages.append({"role": "user", "content": f"The reviewer objects: {objection}"})
+        declined = await self.act(EVERYTHING)
+        if not declined:
+            objection = await self.reviewed()
+            if objection:
+                raise _Stop(f"the verifier does not approve: {objection}")
+        return declined
+
+    async def reviewed(self) -> str:
+        """Return the verifier's objection, or "" where it has none or cannot be asked."""
         try:
             completion = await self.model.chat(conversation(VERIFY, *self.messages[1:]))
         except ToolError as error:
             self.desk.note(f"verifier: no answer ({error})")
-            verdict: Mapping[str, Any] = {}
-        else:
-            verdict = _decoded(completion.text)
-            self.desk.note(f"verifier: {completion.text[:80]}")
-        if verdict.get("approved") is False and not (self.written and self.confirmed):
-            raise _Stop(f"the verifier does not approve: {verdict.get('why', '')}")
+            return ""
+        self.desk.note(f"verifier: {completion.text[:80]}")
+        verdict = _decoded(completion.text)
+        return str(verdict.get("why") or "not approved") if verdict.get("approved") is False else ""
 
     async def write(self) -> Reply:
         try:

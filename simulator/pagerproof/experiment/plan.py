@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,6 +34,7 @@ class Plan:
     scenario: Scenario
     scenario_path: Path
     agent: LoadedAgent
+    agent_spec: str
     seed: int
     requests: int
     faults: bool
@@ -47,16 +48,30 @@ class Plan:
     def inputs(self) -> dict[str, str]:
         """Return the SHA-256 of every file that decides the run, by the path under which it was found."""
         files = {self.scenario_path}
-        files.update(find_fault_model(use.use) for use in self.scenario.faults)
+        if self.faults:
+            files.update(find_fault_model(use.use, folder=self.folder) for use in self.scenario.faults)
         if self.agent.path is not None:
             files.add(self.agent.path)
         return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
 
+    def without_faults(self) -> Plan:
+        """Return the plan of this plan's baseline run."""
+        return replace(self, faults=False)
+
     def key(self) -> str:
         """Return a digest of all inputs and of the versions they are read by."""
-        parts = [self.name, str(self.requests), __version__, *versions().values(), self.scenario.model_dump_json()]
+        parts = [self.name, str(self.requests), __version__, self.agent.digest, _own_digest(), *versions().values()]
         parts += [f"{Path(path).name}={digest}" for path, digest in self.inputs().items()]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def _own_digest() -> str:
+    """Return a digest of Pagerproof's own code: while it is being changed, its version number stays."""
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parents[1]
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def make_plan(
@@ -70,8 +85,8 @@ def make_plan(
 ) -> Plan:
     """Read and check everything that a run needs. Raises InvalidFile, UsageError and AgentCannotLoad."""
     folder = folder if folder is not None else Path.cwd()
-    path = find_scenario(scenario)
-    read = read_scenario(path, known())
+    path = find_scenario(scenario, folder=folder)
+    read = read_scenario(path, known(folder))
     wanted = read.requests if requests is None else requests
     if wanted < 1:
         raise UsageError(f"--requests must be 1 or more, not {wanted}")
@@ -79,6 +94,7 @@ def make_plan(
         scenario=read,
         scenario_path=path,
         agent=load_agent(agent or read.agent.use, folder=folder),
+        agent_spec=agent or read.agent.use,
         seed=read.seed if seed is None else seed,
         requests=wanted,
         faults=faults and bool(read.faults),
@@ -86,12 +102,12 @@ def make_plan(
     )
 
 
-def known() -> Known:
+def known(folder: Path) -> Known:
     """Return what scenario files may name."""
     return Known(
         operations=OPERATIONS,
         service_parameters=parameter_models(),
-        fault_models=fault_model_ids(),
+        fault_models=fault_model_ids(folder=folder),
         agents=BUILTIN_AGENTS,
         metric_check=check_expression,
         intents=(),

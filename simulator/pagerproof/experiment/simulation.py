@@ -6,7 +6,7 @@ import asyncio
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,12 +14,12 @@ from typing import Any, Protocol
 from pagerproof import events
 from pagerproof.agents.load import Agent, checked_reply
 from pagerproof.errors import AgentMisbehaved, ForbiddenCall, Interrupted, PagerproofError, UsageError
-from pagerproof.experiment.boundary import Boundary, RequestStopped
+from pagerproof.experiment.boundary import Boundary
 from pagerproof.experiment.desk import SimulatedDesk, VirtualClock
 from pagerproof.kernel import Fence, SimulationLoop, fenced, frozen_gc
 from pagerproof.model import Request, Truth
 from pagerproof.protocols import Case
-from pagerproof.rng import key_of, sub_key
+from pagerproof.rng import ByteStream, key_of, sub_key
 
 _REQUESTS_PER_COLLECTION = 5_000
 
@@ -79,7 +79,9 @@ class Simulation:
         self._open: dict[int, Case] = {}
         self._impatient: dict[int, Any] = {}
         self._queue: deque[Case] = deque()
-        self._working: dict[asyncio.Task[None], Case] = {}
+        self._working: dict[asyncio.Task[Any], Case] = {}
+        self._streams: dict[int, Callable[[int], bytes]] = {}
+        self._over = False
         self._arrived = 0
         self._settled = 0
         self._finished: asyncio.Future[None] | None = None
@@ -101,7 +103,7 @@ class Simulation:
         stopped_by: PagerproofError | None = None
         with ExitStack() as stack:
             self._collect = stack.enter_context(frozen_gc())
-            self._fence = stack.enter_context(fenced(loop, entropy=self._entropy))
+            self._fence = stack.enter_context(fenced(loop, self._entropy))
             stack.enter_context(loop.watch_for_spin(spin_after_wall_s))
             loop.set_exception_handler(_ignore_after_the_end)
             arrivals = self._source.arrivals()
@@ -114,11 +116,12 @@ class Simulation:
                 stopped_by = stop
             if stopped_by is None and self._fence.refused is not None:
                 stopped_by = self._fence.refused
+            self._over = True
             virtual_s = loop.time()
             unsettled = tuple(sorted(self._open))
             for index in unsettled:
                 self._give_up(self._open[index])
-        self._end_tasks()
+            loop.abandon()
         return RunEnd(virtual_s=virtual_s, timed_waits=loop.timed_waits, unsettled=unsettled, stopped_by=stopped_by)
 
     # --- arrivals
@@ -183,6 +186,8 @@ class Simulation:
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         case = self._working.pop(task)
+        if self._over:
+            return
         now = case.answered_s = self._loop.time()
         self._be_patient(case.index)
         failure = None if task.cancelled() else task.exception()
@@ -219,6 +224,7 @@ class Simulation:
     def _settle(self, case: Case) -> None:
         case.on_idle = None
         self._impatient.pop(case.index, None)
+        self._streams.pop(case.index, None)
         if self._open.pop(case.index, None) is None:
             return
         case.settled_s = self._loop.time()
@@ -240,28 +246,16 @@ class Simulation:
         del self._open[case.index]
         self._on_settled(case)
 
-    def _end_tasks(self) -> None:
-        """Close what still waits, without running another instant of the agent's code."""
-        for task in list(self._working):
-            task.remove_done_callback(self._answered)
-            coroutine = task.get_coro()
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own switch for this warning
-            if coroutine is not None:
-                _close_quietly(coroutine)
-        self._working.clear()
-        self._loop.close()
-
-    def _entropy(self) -> tuple[int, int]:
-        """Return (index, key) for randomness that the agent asks the interpreter for; index 0 outside of requests."""
+    def _entropy(self) -> Callable[[int], bytes]:
+        """Return the byte stream of the request that is being served; index 0 outside of requests."""
         task = asyncio.current_task(self._loop)
-        case = self._working.get(task) if task is not None else None  # type: ignore[arg-type]
+        case = self._working.get(task) if task is not None else None
         index = case.index if case is not None else 0
-        return index, sub_key(key_of(self._boundary.seed, index), b"entropy")
-
-
-def _close_quietly(coroutine: Any) -> None:
-    with suppress(Exception, RequestStopped):  # an agent that objects to its own end changes nothing
-        coroutine.close()
+        stream = self._streams.get(index)
+        if stream is None:
+            key = sub_key(key_of(self._boundary.seed, index), b"entropy")
+            stream = self._streams[index] = ByteStream(key).read
+        return stream
 
 
 def _ignore_after_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

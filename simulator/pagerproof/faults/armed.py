@@ -117,7 +117,7 @@ class ArmedFault:
             conditions.append(triggers.per_request(seed, self.salt, probability))
         if trigger.node is not None:
             salt = f"fault\x1f{self.fault}\x1fnode".encode()
-            conditions.append(triggers.on_node(trigger.node, seed, self.fault, salt))
+            conditions.append(triggers.on_node(trigger.node, seed, salt))
         if trigger.wear is not None:
             read = triggers.gauge(trigger.wear.gauge, services, self.fault)
             ramp = trigger.wear.full_at is not None

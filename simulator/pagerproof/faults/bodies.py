@@ -14,7 +14,8 @@ _HTML: Final = (
     b"<body><h1>We are updating our systems</h1><p>Please try again in a few minutes.</p></body></html>\n"
 )
 _KEY = re.compile(rb'"([A-Za-z_][A-Za-z0-9_]*)"\s*:')
-_NUMBER_VALUE = re.compile(rb'(:\s*)(-?\d+(?:\.\d+)?|"-?\d+(?:\.\d+)?")(?=\s*[,}\]])')
+# A number, or a decimal written as text; digits alone in quotes are an id.
+_NUMBER_VALUE = re.compile(rb'(:\s*)(-?\d+(?:\.\d+)?|"-?\d+\.\d+")(?=\s*[,}\]])')
 _TEXT_VALUE = re.compile(rb'(:\s*")([^"\\]{2,})"')
 _TOKEN_ENDS: Final = frozenset(b",:{}[]")
 

@@ -32,13 +32,25 @@ _in_order = attrgetter("order")
 class _Plan:
     """What can strike one operation. The lists hold what is open between `since` and `until`."""
 
-    __slots__ = ("calls", "drawn", "faults", "operation", "other", "scripted", "scripted_indices", "since", "until")
+    __slots__ = (
+        "calls",
+        "drawn",
+        "faults",
+        "operation",
+        "other",
+        "quiet",
+        "scripted",
+        "scripted_indices",
+        "since",
+        "until",
+    )
 
     def __init__(self, operation: Operation, faults: Sequence[ArmedFault]) -> None:
         self.operation = operation  # kept alive: plans are found by its identity
         self.faults = [fault for fault in faults if fault.exact is None and fault.threshold > 0]
         self.scripted = [fault for fault in faults if fault.exact is not None]
         self.scripted_indices = frozenset(index for fault in self.scripted for index in fault.exact or ())
+        self.quiet = not faults
         self.calls = 0
         self.since = math.inf
         self.until = -math.inf
@@ -110,15 +122,19 @@ class FaultInjector:
         if plan is None:
             plan = self._plan(call.operation)
         plan.calls += 1
+        if plan.quiet:
+            return None
+        if self._forced is not None:
+            return self._decide_forced(call)
         time_s = call.started_s
         if not plan.since <= time_s < plan.until:
             plan.renew(time_s)
-        if self._forced is not None:
-            return self._decide_forced(call)
-        key = call.key
-        struck = [fault for salt, threshold, fault in plan.drawn if _digest(salt, key) < threshold]
-        if struck:
-            struck = [fault for fault in struck if fault.strikes(call)]
+        struck: list[ArmedFault] = []
+        if plan.drawn:
+            key = call.key
+            struck = [fault for salt, threshold, fault in plan.drawn if _digest(salt, key) < threshold]
+            if struck:
+                struck = [fault for fault in struck if fault.strikes(call)]
         if plan.other:
             struck += [fault for fault in plan.other if fault.considers(call)]
         if plan.scripted and call.case.index in plan.scripted_indices:

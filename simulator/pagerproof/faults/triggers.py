@@ -104,12 +104,12 @@ def in_state(state: State, read: Gauge) -> Condition:
     return lambda _call: above < read() < below_
 
 
-def on_node(node: Node, seed: int, fault: str, salt: bytes) -> Condition:
+def on_node(node: Node, seed: int, salt: bytes) -> Condition:
     """Return the condition that the call, or its whole request, lands on a slow node."""
     of, slow = node.of, node.slow
     if node.sticky == "call":
         return lambda call: below(sub_key(call.key, salt), of) < slow
-    return lambda call: below(key_of(seed, call.case.index, "node", fault), of) < slow
+    return lambda call: below(sub_key(sub_key(seed, b"%d" % call.case.index), salt), of) < slow
 
 
 def at_index(index: Index) -> Condition:
@@ -127,4 +127,4 @@ def at_index(index: Index) -> Condition:
 def per_request(seed: int, salt: bytes, probability: float) -> Condition:
     """Return the condition that is drawn once for a request."""
     limit = threshold(probability)
-    return lambda call: sub_key(key_of(seed, call.case.index), salt) < limit
+    return lambda call: sub_key(sub_key(seed, b"%d" % call.case.index), salt) < limit

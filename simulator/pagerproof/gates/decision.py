@@ -44,8 +44,8 @@ def decide(
         return RunVerdict(word="no-go", exit_status=NO_GO, reasons=failed)
     empty = tuple(f"gate {gate.expression} has no samples" for gate in gates if gate.status == "no_samples")
     if not with_faults:
-        reasons = ("no faults were injected: this is the steady state, not a proof of survival", *empty)
-        return RunVerdict(word="baseline", exit_status=GO, reasons=reasons)
+        calm = "no faults were injected: this is the steady state, not a proof of survival"
+        return RunVerdict(word="baseline", exit_status=GO, reasons=(calm, *empty))
     vacuous = (
         *empty,
         *(reason for fault in faults if fault.expect == "required" and (reason := _not_exercised(fault))),

@@ -146,12 +146,23 @@ def is_cancelled(event: object) -> bool:
 class OrderedTask(asyncio.Task[T]):
     """A task whose hash is a number in the order of first use, so that sets of tasks iterate alike in every process.
 
+    `lineage` names it below the task that made it, whatever else runs: "" for one made outside of tasks, ".2" for the
+    second child of such a one, ".2.1" for that one's first child. Draws are keyed by it.
+
     With the hash of the base class, an address, the order in which `asyncio.wait`, `as_completed` and
     `TaskGroup` go through their tasks differs between processes from about a hundred tasks on.
     """
 
-    __slots__ = ("_order",)
+    __slots__ = ("_children", "_order", "lineage")
     _order: int
+    _children: int
+    lineage: str
+
+    def descend_from(self, parent: asyncio.Task[Any]) -> None:
+        """Take the next name below `parent`."""
+        if isinstance(parent, OrderedTask):
+            parent._children = number = getattr(parent, "_children", 0) + 1
+            self.lineage = f"{getattr(parent, 'lineage', '')}.{number}"
 
     def __hash__(self) -> int:
         try:

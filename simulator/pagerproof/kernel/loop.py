@@ -200,7 +200,11 @@ class SimulationLoop(asyncio.BaseEventLoop):
         if self._task_factory is not None:
             return super().create_task(coro, name=name, context=context, **options)
         label = f"Task-{next(self._task_names)}" if name is None else str(name)
-        return OrderedTask(coro, loop=self, name=label, context=context, **options)
+        task = OrderedTask(coro, loop=self, name=label, context=context, **options)
+        parent = asyncio.current_task(self)
+        if parent is not None:
+            task.descend_from(parent)
+        return task
 
     def set_task_factory(self, factory: Any) -> None:
         """Use `factory` for new tasks; `asyncio.eager_task_factory` is rebuilt on our ordered tasks."""

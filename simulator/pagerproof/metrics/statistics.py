@@ -58,29 +58,35 @@ def change_points(failed: Sequence[bool] | NDArray[np.bool_], penalty: float | N
     `penalty`: by default 2 ln n, twice the price of the Bayesian information criterion for a place and a rate. No
     segment is shorter than 25. Positions count from 0 and begin the new segment.
     """
-    events = np.asarray(failed, dtype=np.float64)
-    n = len(events)
-    if n < 2 * _SEGMENT_MIN:
-        return []
-    sums = np.concatenate(([0.0], np.cumsum(events)))
-    price = 2.0 * math.log(n) if penalty is None else penalty
+    n = len(failed)
+    sums = np.concatenate(([0.0], np.cumsum(np.asarray(failed, dtype=np.float64))))
+    price = 2.0 * math.log(max(n, 2)) if penalty is None else penalty
     found: list[int] = []
     stretches = [(0, n)]
     while stretches:
         start, stop = stretches.pop()
-        if stop - start < 2 * _SEGMENT_MIN:
-            continue
-        splits = np.arange(start + _SEGMENT_MIN, stop - _SEGMENT_MIN + 1)
-        left = _log_likelihood(sums[splits] - sums[start], splits - start)
-        right = _log_likelihood(sums[stop] - sums[splits], stop - splits)
-        whole = _log_likelihood(sums[stop : stop + 1] - sums[start], np.array([stop - start]))
-        gains = left + right - whole
-        best = int(np.argmax(gains))
-        if gains[best] > price:
-            split = int(splits[best])
+        split, gain = _best_split(sums, start, stop)
+        if gain > price:
             found.append(split)
             stretches += [(start, split), (split, stop)]
-    return sorted(found)
+    # A split was placed when its neighbours were unknown: each is placed again between them.
+    edges = [0, *sorted(found), n]
+    for at in range(1, len(edges) - 1):
+        edges[at] = _best_split(sums, edges[at - 1], edges[at + 1])[0]
+    return edges[1:-1]
+
+
+def _best_split(sums: Floats, start: int, stop: int) -> tuple[int, float]:
+    """Return where two rates explain the stretch best, and by how much better than one; (start, 0) if it is short."""
+    if stop - start < 2 * _SEGMENT_MIN:
+        return start, 0.0
+    splits = np.arange(start + _SEGMENT_MIN, stop - _SEGMENT_MIN + 1)
+    left = _log_likelihood(sums[splits] - sums[start], splits - start)
+    right = _log_likelihood(sums[stop] - sums[splits], stop - splits)
+    whole = _log_likelihood(sums[stop : stop + 1] - sums[start], np.array([stop - start]))
+    gains = left + right - whole
+    best = int(np.argmax(gains))
+    return int(splits[best]), float(gains[best])
 
 
 def _log_likelihood(hits: Floats, n: NDArray[np.int64]) -> Floats:

@@ -59,8 +59,8 @@ _DURATION = r"^[0-9][0-9._]*\s*(us|ms|s|min|m|h|d)$"
 _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 _NUMBERS = {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}]}
 GaugeValue = Annotated[float, BeforeValidator(_count_or_seconds), WithJsonSchema({"type": ["number", "string"]})]
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_NAMES)]
-Numbers = Annotated[tuple[int, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_NUMBERS)]
+Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed), WithJsonSchema(_NAMES)]
+Numbers = Annotated[tuple[int, ...], Field(min_length=1), BeforeValidator(_listed), WithJsonSchema(_NUMBERS)]
 Facts = Annotated[tuple[str, ...], BeforeValidator(_tupled)]
 
 
@@ -568,11 +568,11 @@ class FaultModel(Strict):
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     title: str = Field(min_length=1)
     description: str = ""
-    cites: Annotated[tuple[Cite, ...], BeforeValidator(_tupled), Field(min_length=1)]
+    cites: Annotated[tuple[Cite, ...], Field(min_length=1), BeforeValidator(_tupled)]
     target: Target
     trigger: Trigger
     effect: Annotated[
-        tuple[Annotated[Effect, _OrText(pattern="^[a-z_]+$")], ...], BeforeValidator(_tupled), Field(min_length=1)
+        tuple[Annotated[Effect, _OrText(pattern="^[a-z_]+$")], ...], Field(min_length=1), BeforeValidator(_tupled)
     ]
     limits: Annotated[FaultLimits, BeforeValidator(_none_is_empty), _OrText(const="none")]
     expect: Expect

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Literal
@@ -50,6 +50,7 @@ class Known:
     metric_check: Callable[[str], None]
     intents: Collection[str] = ()
     edge_cases: Collection[str] = ()
+    fault_parameters: Mapping[str, Collection[str]] = field(default_factory=dict)  # by fault model, those it has
 
 
 def read_scenario(path: Path, known: Known, *, shown_as: str | None = None) -> Scenario:
@@ -203,6 +204,11 @@ def _faults(scenario: Scenario, known: Known) -> Iterator[Mistake]:
         at: tuple[str | int, ...] = ("faults", number)
         if fault.use not in known.fault_models:
             yield (*at, "use"), _unknown("fault model", fault.use, known.fault_models), "value"
+        names = known.fault_parameters.get(fault.use)
+        for parameter in fault.parameters:
+            if names is not None and parameter not in names:
+                hint = nearest(parameter, names) or f": it has {listed(names) or 'none'}"
+                yield (*at, "parameters", parameter), f"'{fault.use}' has no parameter {parameter!r}{hint}", "key"
         name = fault.id or fault.use
         if name in seen:
             message = f"the fault id {name!r} is here twice (first as fault {seen[name]}): give this one an 'id'"

@@ -37,7 +37,9 @@ class AnswersByKey:
 
     def remember(self, key: str, operation: str, content: bytes, answer: Answer) -> None:
         """Keep this answer for the next call with this key."""
-        self._entries[key] = (_fingerprint(operation, content), answer.status, answer.body)
+        # A copy, because what orjson returns keeps its whole buffer: kilobytes for a body of 300 bytes.
+        body = bytes(memoryview(answer.body))
+        self._entries[key] = (_fingerprint(operation, content), answer.status, body)
         if len(self._entries) > self.capacity:
             self._entries.popitem(last=False)
 

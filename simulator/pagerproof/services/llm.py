@@ -373,20 +373,27 @@ def _prompt_tokens(arguments: Mapping[str, Any]) -> int:
     if not isinstance(messages, (list, tuple)):
         return -1
     for message in messages:
-        if not isinstance(message, Mapping):
+        if type(message) is not dict and not isinstance(message, Mapping):
             return -1
         content = message.get("content")
-        if content is not None:
+        if content:
             if not isinstance(content, str):
                 return -1
             characters += len(content)
-        for call in message.get("tool_calls") or ():
-            characters += _TOOL_CALL_CHARACTERS
-            function = call.get("function") if isinstance(call, Mapping) else None
-            if isinstance(function, Mapping):
-                characters += len(str(function.get("arguments", "")))
+        calls = message.get("tool_calls")
+        if calls:
+            characters += _characters_of_calls(calls)
     tools = arguments.get("tools") or ()
     return characters // _CHARACTERS_PER_TOKEN + _MESSAGE_TOKENS * len(messages) + _TOOL_TOKENS * len(tools)
+
+
+def _characters_of_calls(calls: Sequence[Any]) -> int:
+    characters = 0
+    for call in calls:
+        function = call.get("function") if type(call) is dict else None
+        written = function.get("arguments") if type(function) is dict else None
+        characters += _TOOL_CALL_CHARACTERS + (len(written) if isinstance(written, str) else 0)
+    return characters
 
 
 def _cut(move: Move, characters: int) -> None:

@@ -8,21 +8,16 @@ from typing import Final
 
 import orjson
 
-from pagerproof.model import Step
 from pagerproof.rng import key_of, pick, sub_key
 from pagerproof.services import model_words as words
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.services.model_rates import FINISH_ERRORS, STEP_ERRORS, Mix
-from pagerproof.services.model_reading import BROKEN, GOOD
-from pagerproof.services.model_walk import SKIPPED, WRITES, Turn, Walk
+from pagerproof.services.model_reading import BROKEN
+from pagerproof.services.model_walk import ACT, LITERAL, READABLE, SLOT, WRITES, Turn, Walk
 
 _STEP_MIX = Mix(STEP_ERRORS)
 _FINISH_MIX = Mix(FINISH_ERRORS)
-_SLOT, _SEEN, _LITERAL = 0, 1, 2
-_SOURCES_MAX = 10_000
 _FETCH_DEPTH_MAX = 3
-
-_sources: dict[str, tuple[int, str, tuple[str, ...]]] = {}
 
 
 class Move:
@@ -53,7 +48,7 @@ class _Missing(Exception):
 def act(turn: Turn) -> Move:
     """Return the model's next message where it was given tools."""
     walk = Walk(turn)
-    turn.at("act", walk.position)
+    turn.at(ACT, walk.position)
     if turn.forced:
         return _FORCED[turn.forced](turn, walk)
     if words.is_polite(walk.said) and turn.draw(b"polite") < turn.rates.polite_persistence:
@@ -128,34 +123,35 @@ def _reads_as_final(text: str) -> bool:
 
 
 def _right_tool(turn: Turn, walk: Walk) -> Move:
-    return _call_step(turn, walk, turn.truth.path[walk.position], "right_tool", 0)
+    return _call_step(turn, walk, walk.position, "right_tool", 0)
 
 
-def _call_step(turn: Turn, walk: Walk, step: Step, behaviour: str, depth: int) -> Move:
+def _call_step(turn: Turn, walk: Walk, step: int, behaviour: str, depth: int) -> Move:
     try:
-        return _call(behaviour, step.operation, _arguments(turn, walk, step))
+        arguments = {
+            name: _typed(_resolve(turn, walk, name, kind, place, path), is_integer)
+            for name, kind, place, path, is_integer in turn.plan.arguments[step]
+        }
     except _Missing as missing:
         return _do_without(turn, walk, step, missing, depth)
+    return Move(behaviour, tool=turn.plan.operations[step], arguments=orjson.dumps(arguments).decode())
+
+
+def _typed(value: str, is_integer: bool) -> str | int:
+    return int(value) if is_integer and value.isdecimal() else value
 
 
 def _call(behaviour: str, operation: str, arguments: Mapping[str, str]) -> Move:
     types = OPERATIONS[operation].arguments if operation in OPERATIONS else {}
-    typed: dict[str, object] = dict(arguments)
-    for name, value in arguments.items():
-        if types.get(name) == "integer":
-            typed[name] = int(value) if value.isdigit() else value
+    typed = {name: _typed(value, types.get(name) == "integer") for name, value in arguments.items()}
     return Move(behaviour, tool=operation, arguments=orjson.dumps(typed).decode())
 
 
-def _arguments(turn: Turn, walk: Walk, step: Step) -> dict[str, str]:
-    return {name: _resolve(turn, walk, name, source) for name, source in step.arguments}
-
-
-def _resolve(turn: Turn, walk: Walk, name: str, source: str) -> str:
-    kind, place, path = _source(source)
-    if kind == _LITERAL:
+def _resolve(turn: Turn, walk: Walk, name: str, kind: int, place: str, path: tuple[str, ...]) -> str:
+    """Return the value of one argument as a reader of this conversation knows it. Raises _Missing."""
+    if kind == LITERAL:
         return place
-    if kind == _SLOT:
+    if kind == SLOT:
         value = turn.slot(place) or _seen_anywhere(walk, place)
         if value is None:
             raise _Missing(name)
@@ -163,28 +159,12 @@ def _resolve(turn: Turn, walk: Walk, name: str, source: str) -> str:
     reading = walk.last.get(place)
     if reading is None:
         raise _Missing(name, place)
-    if reading.kind == BROKEN and reading.cut_key == path[-1] and _notices_cut(turn, walk, place):
+    if reading.kind == BROKEN and path and reading.cut_key == path[-1] and _notices_cut(turn, walk, place):
         raise _Missing(name, place)
     value = reading.value(path)
     if value is None:
-        raise _Missing(name, place, believed=reading.kind != GOOD and reading.kind != BROKEN)  # noqa: PLR1714 plain words
+        raise _Missing(name, place, believed=reading.kind not in READABLE)
     return value
-
-
-def _source(source: str) -> tuple[int, str, tuple[str, ...]]:
-    parsed = _sources.get(source)
-    if parsed is None:
-        if len(_sources) >= _SOURCES_MAX:
-            _sources.clear()
-        if source.startswith("$"):
-            parsed = (_SLOT, source[1:], ())
-        elif source.startswith("@"):
-            parts = source[1:].split(".")
-            parsed = (_SEEN, ".".join(parts[:3]), tuple(parts[3:]))
-        else:
-            parsed = (_LITERAL, source, ())
-        _sources[source] = parsed
-    return parsed
 
 
 def _notices_cut(turn: Turn, walk: Walk, operation: str) -> bool:
@@ -199,32 +179,33 @@ def _seen_anywhere(walk: Walk, name: str) -> str | None:
     return None
 
 
-def _do_without(turn: Turn, walk: Walk, step: Step, missing: _Missing, depth: int) -> Move:
+def _do_without(turn: Turn, walk: Walk, step: int, missing: _Missing, depth: int) -> Move:
     """Fetch the missing value again, make one up, or give up."""
     rates = turn.rates
     operation = missing.operation
     if turn.truth.expectation.decline and not operation and not _overlooks_decline(turn):
         return _decline()
     if operation in turn.offered and operation not in WRITES and not missing.believed and depth < _FETCH_DEPTH_MAX:
-        giver = next((each for each in turn.truth.path if each.operation == operation), None)
-        if giver is not None and turn.draw(b"again") < rates.asks_again ** walk.answers.get(operation, 0):
+        giver = turn.plan.operations.index(operation) if operation in turn.plan.operations else -1
+        if giver >= 0 and turn.draw(b"again") < rates.asks_again ** walk.answers.get(operation, 0):
             return _call_step(turn, walk, giver, "asks_again", depth + 1)
     invents = missing.believed or (
         turn.draw(b"invents") < rates.invents_missing + rates.invents_missing_slope * turn.chances.looseness
     )
     if not invents:
-        why = f"I could not find out the {missing.name} that {step.operation} needs."
+        why = f"I could not find out the {missing.name} that {turn.plan.operations[step]} needs."
         return Move("gives_up", text=f"{words.CANNOT} {why}")
-    return _call("invents_value", step.operation, _arguments_made_up(turn, walk, step))
+    return _call("invents_value", turn.plan.operations[step], _arguments_made_up(turn, walk, step))
 
 
-def _arguments_made_up(turn: Turn, walk: Walk, step: Step) -> dict[str, str]:
+def _arguments_made_up(turn: Turn, walk: Walk, step: int) -> dict[str, str]:
+    """The arguments of a step, whatever is missing made up; the same at every call of the request."""
     made: dict[str, str] = {}
-    for name, source in step.arguments:
+    for name, kind, place, path, _ in turn.plan.arguments[step] if turn.plan.path else ():
         try:
-            made[name] = _resolve(turn, walk, name, source)
+            made[name] = _resolve(turn, walk, name, kind, place, path)
         except _Missing:
-            made[name] = words.invented(name, key_of(turn.request_key, "made up", source))
+            made[name] = words.invented(name, key_of(turn.request_key, "made up", place, *path))
     return made
 
 
@@ -240,27 +221,30 @@ def _invented_entity(turn: Turn, walk: Walk) -> Move:
 
 
 def _changed_argument(turn: Turn, walk: Walk, behaviour: str, change: Callable[[str, str, int], str]) -> Move:
-    step = _step_at(turn, walk)
-    arguments = _arguments_made_up(turn, walk, step)
+    arguments = _arguments_made_up(turn, walk, _step_at(turn, walk))
     if not arguments:
         return _prose(turn, walk)
     key = sub_key(turn.key, b"argument")
     with_digits = [name for name, value in arguments.items() if any(c.isdigit() for c in value)]
     name = pick(key, with_digits or list(arguments))
     arguments[name] = change(name, arguments[name], sub_key(key, b"value"))
-    return _call(behaviour, step.operation, arguments)
+    return _call(behaviour, _tool_at(turn, walk), arguments)
 
 
-def _step_at(turn: Turn, walk: Walk) -> Step:
-    path = turn.truth.path
-    return path[min(walk.position, len(path) - 1)] if path else Step(operation="kb.Article.search", arguments=())
+def _step_at(turn: Turn, walk: Walk) -> int:
+    return min(walk.position, len(turn.plan.operations) - 1)
+
+
+def _tool_at(turn: Turn, walk: Walk) -> str:
+    operations = turn.plan.operations
+    return operations[_step_at(turn, walk)] if operations else "kb.Article.search"
 
 
 def _wrong_tool(turn: Turn, walk: Walk) -> Move:
     on_path = {step.operation for step in turn.truth.path}
     others = sorted(name for name in turn.offered if name not in on_path)
     if not others:
-        others = sorted(name for name in turn.offered if name != _step_at(turn, walk).operation)
+        others = sorted(name for name in turn.offered if name != _tool_at(turn, walk))
     if not others:
         return _prose(turn, walk)
     return _call_by_names(turn, walk, "wrong_tool", pick(sub_key(turn.key, b"tool"), others))
@@ -285,9 +269,7 @@ def _skips_step(turn: Turn, walk: Walk) -> Move:
     for later in path[walk.position + 1 :]:
         if any(source.startswith(needed) for _, source in later.arguments):
             return _wrong_argument(turn, walk)
-    occurrences = turn.case.occurrences
-    occurrences[(SKIPPED,)] = 1
-    occurrences[(SKIPPED, walk.position)] = 1
+    turn.skip(walk.position)
     after = Walk(turn)
     if after.position >= len(path):
         return _finish(turn, after, "skips_step")
@@ -302,12 +284,12 @@ def _repeats_step(turn: Turn, walk: Walk) -> Move:
     if not done:
         return _wrong_tool(turn, walk)
     writes = [at for at in done if path[at].operation in WRITES]
-    step = path[(writes or done)[-1]]
-    return _call("repeats_step", step.operation, _arguments_made_up(turn, walk, step))
+    step = (writes or done)[-1]
+    return _call("repeats_step", path[step].operation, _arguments_made_up(turn, walk, step))
 
 
 def _prose(turn: Turn, walk: Walk) -> Move:
-    return Move("prose", text=words.prose(_step_at(turn, walk).operation, sub_key(turn.key, b"words")))
+    return Move("prose", text=words.prose(_tool_at(turn, walk), sub_key(turn.key, b"words")))
 
 
 def _polite_loop(turn: Turn, _walk: Walk) -> Move:
@@ -315,7 +297,7 @@ def _polite_loop(turn: Turn, _walk: Walk) -> Move:
 
 
 def _gives_up(turn: Turn, walk: Walk) -> Move:
-    why = f"{_step_at(turn, walk).operation} does not work, so I have to stop here."
+    why = f"{_tool_at(turn, walk)} does not work, so I have to stop here."
     return Move("gives_up", text=f"{words.CANNOT} {why}")
 
 
@@ -325,27 +307,24 @@ def _claims_success(turn: Turn, walk: Walk) -> Move:
 
 def _broken_json(turn: Turn, walk: Walk) -> Move:
     """A comment inside the arguments, the shape seen in native mode (facts 3.4)."""
-    step = _step_at(turn, walk)
-    written = orjson.dumps(_arguments_made_up(turn, walk, step)).decode()
-    return Move("broken_json", tool=step.operation, arguments=f"{written[:-1]} /* as the customer wrote */}}")
+    written = orjson.dumps(_arguments_made_up(turn, walk, _step_at(turn, walk))).decode()
+    return Move("broken_json", tool=_tool_at(turn, walk), arguments=f"{written[:-1]} /* as the customer wrote */}}")
 
 
 def _truncated_arguments(turn: Turn, walk: Walk) -> Move:
-    step = _step_at(turn, walk)
-    written = orjson.dumps(_arguments_made_up(turn, walk, step)).decode()
+    written = orjson.dumps(_arguments_made_up(turn, walk, _step_at(turn, walk))).decode()
     return Move(
         "truncated_arguments",
-        tool=step.operation,
+        tool=_tool_at(turn, walk),
         arguments=written[: max(1, len(written) * 2 // 3)],
         finish_reason="length",
     )
 
 
 def _invented_tool(turn: Turn, walk: Walk) -> Move:
-    step = _step_at(turn, walk)
-    service, entity, _ = step.operation.split(".")
+    service, entity, _ = _tool_at(turn, walk).split(".")
     verb = pick(sub_key(turn.key, b"verb"), ("resolve_all", "process", "lookup_by_name", "execute"))
-    arguments = _arguments_made_up(turn, walk, step)
+    arguments = _arguments_made_up(turn, walk, _step_at(turn, walk))
     return _call("invented_tool", f"{service}.{entity}.{verb}", arguments)
 
 

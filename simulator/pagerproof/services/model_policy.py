@@ -58,7 +58,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pagerproof.protocols import Case
-from pagerproof.rng import key_of
+from pagerproof.rng import key_of, sub_key
 from pagerproof.services.model_act import BEHAVIOURS, Move, act
 from pagerproof.services.model_rates import Chances, ModelRates
 from pagerproof.services.model_talk import route, verify, write
@@ -79,11 +79,12 @@ _toolsets: dict[tuple[str, ...], frozenset[str]] = {}
 class ModelPolicy:
     """Decides the next message of any conversation, under one seed and one set of rates."""
 
-    __slots__ = ("rates", "seed")
+    __slots__ = ("_key", "rates", "seed")
 
     def __init__(self, seed: int, rates: ModelRates) -> None:
         self.seed = seed
         self.rates = rates
+        self._key = key_of(seed, "model")
 
     def next_move(
         self,
@@ -101,13 +102,13 @@ class ModelPolicy:
         """
         task = task_of(messages, tools)
         turn = Turn(
-            case=case,
-            messages=messages,
-            offered=_offered(tools) if tools else _NO_TOOLS,
-            rates=self.rates,
-            chances=Chances(self.rates, task, case.truth.difficulty, temperature, streams),
-            request_key=key_of(self.seed, case.index, "model"),
-            forced=forced,
+            case,
+            messages,
+            _offered(tools) if tools else _NO_TOOLS,
+            self.rates,
+            Chances(self.rates, task, case.truth.difficulty, temperature, streams),
+            sub_key(self._key, b"%d" % case.index),
+            forced,
         )
         move = _TASKS[task](turn)
         return move, turn.key

@@ -149,13 +149,14 @@ def error_budget(rates: ModelRates, task: str, difficulty: float, temperature: f
     """
     if difficulty <= 0.0:
         return 0.0
-    residual = (
-        rates.residual
-        * min(1.0, difficulty / rates.residual_full_difficulty)
-        * (1.0 + rates.load_slope * math.log2(1.0 + max(streams - 1, 0) / rates.load_reference))
-        * min(4.0, max(0.25, TYPICAL_TOKENS[task] / rates.fork_tokens))
-    )
-    share = max(temperature, min(1.0, residual) * (1.0 - temperature) + temperature)
+    share = temperature
+    if temperature < 1.0:
+        residual = rates.residual * min(4.0, max(0.25, TYPICAL_TOKENS[task] / rates.fork_tokens))
+        if difficulty < rates.residual_full_difficulty:
+            residual *= difficulty / rates.residual_full_difficulty
+        if streams > 1:
+            residual *= 1.0 + rates.load_slope * math.log2(1.0 + (streams - 1) / rates.load_reference)
+        share += min(1.0, residual) * (1.0 - temperature)
     return -math.log1p(-difficulty) * TASK_SHARES[task] * share
 
 

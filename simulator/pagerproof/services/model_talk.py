@@ -12,7 +12,7 @@ from pagerproof.rng import pick, sub_key
 from pagerproof.services import model_words as words
 from pagerproof.services.model_act import Move
 from pagerproof.services.model_reading import BROKEN, GOOD
-from pagerproof.services.model_walk import Turn, Walk
+from pagerproof.services.model_walk import ROUTE, VERIFY, WRITE, Turn, Walk
 
 # Intents of the shipped contact center, for the router's confusions.
 _INTENTS: Final = (
@@ -25,13 +25,13 @@ _SAW: Final = "What I saw: "
 
 def route(turn: Turn) -> Move:
     """Return {"intents", "order_id", "email", "confidence"} as JSON text."""
-    turn.at("route", 0)
+    turn.at(ROUTE, 0)
     return _spoken(turn, "routes", "misroutes", _routing, _misrouting)
 
 
 def verify(turn: Turn) -> Move:
     """Return {"approved", "why"} as JSON text."""
-    turn.at("verify", 0)
+    turn.at(VERIFY, 0)
     problem = _problem(turn)
     if problem and not turn.forced:
         rates = turn.rates
@@ -50,7 +50,7 @@ def verify(turn: Turn) -> Move:
 
 def write(turn: Turn) -> Move:
     """Return the reply to the customer, with the facts as they were seen."""
-    turn.at("write", 0)
+    turn.at(WRITE, 0)
     walk = Walk(turn, every_step=True)
     word = _last_word(turn)
     if words.DECLINE in word:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
-from pagerproof.model import Request, Truth
+from pagerproof.model import Request, Step, Truth
 from pagerproof.protocols import Case
 from pagerproof.rng import key_of, sub_key, unit
 from pagerproof.services.catalogue import OPERATIONS
@@ -13,14 +13,75 @@ from pagerproof.services.model_rates import Chances, ModelRates
 from pagerproof.services.model_reading import BROKEN, EMPTY, ERROR, GOOD, Reading, read_tool_text
 
 WRITES: Final = frozenset(name for name, operation in OPERATIONS.items() if operation.writes)
-SKIPPED: Final = "llm.skipped"
-_READINGS_MAX = 4096
+ROUTE, ACT, VERIFY, WRITE, SKIPPED, SKIPS = range(6)
+"""What the model remembers of a request: its visits to the steps of a task, and the steps it has skipped."""
+
+_READINGS_MAX = 2048
 _SHORT = 4
 _INVISIBLE: Final = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
-_READABLE: Final = frozenset({GOOD, BROKEN})
+READABLE: Final = frozenset({GOOD, BROKEN})
 _NONE: Final[Set[int]] = frozenset()
 
+_PLANS_MAX = 1024
+SLOT, SEEN, LITERAL = 0, 1, 2
+
+
+class PathPlan:
+    """A happy path made ready: its operations, and each step's arguments as (name, kind, place, path, is integer).
+
+    `place` is the slot, the operation whose answer has it, or the literal.
+    """
+
+    __slots__ = ("_lacking", "arguments", "operations", "path")
+
+    def __init__(self, path: tuple[Step, ...]) -> None:
+        self.path = path
+        self.operations = tuple(step.operation for step in path)
+        self.arguments = tuple(_made_ready(step) for step in path)
+        self._lacking: dict[Set[str], frozenset[int]] = {}
+
+    def lacking(self, offered: Set[str]) -> frozenset[int]:
+        """The steps whose tool is not among those offered."""
+        steps = self._lacking.get(offered)
+        if steps is None:
+            if len(self._lacking) >= _PLANS_MAX:
+                self._lacking.clear()
+            steps = frozenset(at for at, operation in enumerate(self.operations) if operation not in offered)
+            self._lacking[offered] = steps
+        return steps
+
+
+Argument = tuple[str, int, str, tuple[str, ...], bool]
+
+
+def _made_ready(step: Step) -> tuple[Argument, ...]:
+    known = OPERATIONS.get(step.operation)
+    types: Mapping[str, str] = known.arguments if known is not None else {}
+    return tuple((name, *_source(source), types.get(name) == "integer") for name, source in step.arguments)
+
+
+def _source(source: str) -> tuple[int, str, tuple[str, ...]]:
+    if source.startswith("$"):
+        return SLOT, source[1:], ()
+    if source.startswith("@"):
+        parts = source[1:].split(".")
+        return SEEN, ".".join(parts[:3]), tuple(parts[3:])
+    return LITERAL, source, ()
+
+
+def plan_of(path: tuple[Step, ...]) -> PathPlan:
+    """Return the plan of `path`, made once."""
+    plan = _plans.get(id(path))
+    if plan is None:
+        if len(_plans) >= _PLANS_MAX:
+            _plans.clear()
+        plan = _plans[id(path)] = PathPlan(path)
+    return plan
+
+
 _readings: dict[str, Reading] = {}
+# By the identity of a path, which requests of one intent share; the plan keeps its path, so that no id comes back.
+_plans: dict[int, PathPlan] = {}
 
 
 def reading_of(text: str) -> Reading:
@@ -33,17 +94,26 @@ def reading_of(text: str) -> Reading:
     return reading
 
 
+def remembered(what: int, step: int) -> int:
+    """Return the key of a fact about `step` in `Case.occurrences`; below 0, where no hashed key can be."""
+    return -1 - (what << 16) - step
+
+
+_SKIPS_ANY: Final = remembered(SKIPS, 0)
+
+
 class Turn:
     """One call to the model: what it was given, the chances that hold, and the keyed draws that belong to it."""
 
-    __slots__ = ("_heard", "case", "chances", "forced", "key", "messages", "offered", "rates", "request_key", "truth")
+    __slots__ = (
+        "_heard", "case", "chances", "forced", "key", "messages", "offered", "plan", "rates", "request_key", "truth",
+    )  # fmt: skip
 
     def __init__(
         self,
-        *,
         case: Case,
         messages: Sequence[Mapping[str, Any]],
-        offered: Set[str],
+        offered: frozenset[str],
         rates: ModelRates,
         chances: Chances,
         request_key: int,
@@ -51,6 +121,7 @@ class Turn:
     ) -> None:
         self.case = case
         self.truth: Truth = case.truth
+        self.plan = plan_of(case.truth.path)
         self.messages = messages
         self.offered = offered
         self.rates = rates
@@ -60,17 +131,17 @@ class Turn:
         self.forced = forced
         self._heard: str | None = None
 
-    def at(self, task: str, step: int) -> None:
+    def at(self, task: int, step: int) -> None:
         """Enter `step` of `task`: from now on draws are keyed by it and by how often the model has been there.
 
         Keyed by place instead of by a running number, so that one more call at one step (a retry after a fault)
         changes no draw of a later step.
         """
-        place = ("llm", task, step)
+        place = remembered(task, step)
         occurrences = self.case.occurrences
         occurrence = occurrences.get(place, 0)
         occurrences[place] = occurrence + 1
-        self.key = sub_key(self.request_key, b"%b %d %d" % (task.encode(), step, occurrence))
+        self.key = sub_key(self.request_key, b"%d %d %d" % (task, step, occurrence))
 
     def draw(self, salt: bytes) -> float:
         """The uniform draw named `salt` at this place."""
@@ -79,6 +150,11 @@ class Turn:
     def lasting_draw(self, *parts: object) -> float:
         """The uniform draw of this request named by `parts`, the same at every call of the request."""
         return unit(key_of(self.request_key, *parts))
+
+    def skip(self, step: int) -> None:
+        """Leave `step` out for the rest of the request."""
+        self.case.occurrences[_SKIPS_ANY] = 1
+        self.case.occurrences[remembered(SKIPPED, step)] = 1
 
     @property
     def request(self) -> Request:
@@ -130,9 +206,9 @@ class Walk:
         self.tries = 0
         self.left: list[int] = []
         self.unusable = ""
-        path = turn.truth.path
+        operations = turn.plan.operations
         passed = _passed_over(turn, every_step)
-        length = len(path)
+        length = len(operations)
         position = 0
         for message in turn.messages:
             role = message.get("role")
@@ -144,7 +220,7 @@ class Walk:
             operation = message.get("name") or ""
             reading = reading_of(message.get("content") or "")
             count = self.answers[operation] = self.answers.get(operation, 0) + 1
-            readable = reading.kind in _READABLE
+            readable = reading.kind in READABLE
             if readable:
                 self.last[operation] = reading
                 if self.unusable == operation:
@@ -153,7 +229,7 @@ class Walk:
                 self.unusable = operation
             while position in passed:
                 position += 1
-            here = position < length and path[position].operation == operation
+            here = position < length and operations[position] == operation
             if readable or _taken_for_success(turn, operation, reading, count):
                 self.last.setdefault(operation, reading)
                 if here:
@@ -173,11 +249,10 @@ def _passed_over(turn: Turn, every_step: bool) -> Set[int]:
     """The steps that this model does not do: those whose tool it was not given, and those it decided to skip."""
     if every_step:
         return _NONE
-    offered = turn.offered
-    passed = {at for at, step in enumerate(turn.truth.path) if step.operation not in offered}
+    passed = turn.plan.lacking(turn.offered)
     occurrences = turn.case.occurrences
-    if (SKIPPED,) in occurrences:
-        passed.update(at for at in range(len(turn.truth.path)) if (SKIPPED, at) in occurrences)
+    if _SKIPS_ANY in occurrences:
+        return passed | {at for at in range(len(turn.truth.path)) if remembered(SKIPPED, at) in occurrences}
     return passed
 
 

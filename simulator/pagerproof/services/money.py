@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+
+_AMOUNT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,2}))?")
 
 
 def minor_units(amount: str) -> int | None:
-    """Return the amount in hundredths, or None where it is no finite amount with at most two decimals."""
-    try:
-        scaled = Decimal(amount) * 100
-        whole = int(scaled)
-    except (InvalidOperation, ValueError, OverflowError):
+    """Return the amount in hundredths, or None where it is no plain amount with at most two decimals."""
+    match = _AMOUNT.fullmatch(amount)
+    if match is None:
         return None
-    return whole if whole == scaled else None
+    whole, fraction = match.groups("")
+    return int(whole) * 100 + int(f"{fraction:0<2}")
 
 
 def decimal_text(minor: int) -> str:

@@ -242,8 +242,8 @@ class SapService(SimulatedService):
         record = self._changeable(job)
         number, item, quantity = record["sales_order"], job.arguments["item"], self._quantity(job)
         position = item.lstrip("0")
-        if not (position.isdecimal() and position.endswith("0") and 1 <= int(position) // 10 <= len(record["items"])):
-            raise Refused(sap_wire.not_found(job.call.key, self._now(), f"Item {item}", sap_wire.SALES_ORDERS))
+        if position not in [f"{number}0" for number in range(1, len(record["items"]) + 1)]:
+            raise Refused(sap_wire.not_found(job.call.key, self._now(), f"Item {item[:20]}", sap_wire.SALES_ORDERS))
         etag = job.arguments.get("etag")
         if etag is not None and etag != self._etag(job, record):
             raise Refused(sap_wire.etag_stale(job.call.key, self._now()))

@@ -24,16 +24,24 @@ class GoldenPolicy:
     As a valve it refuses writes that the policy does not know for the routed intents (OffPath names what comes
     next); reads may always be made. As a helper, `begin(desk).align(operation)` returns the operation to do: the
     model's, or, from its `diverge_max`th divergence in this request on, the policy's next read.
-    Intents reach it by `routed`; before that, and for intents it does not know, it stays silent.
+    Intents reach it by `routed`; before that, and for intents it does not know, it stays silent. `harmless` writes,
+    such as notes, are nobody's divergence.
     """
 
     name = "golden_policy"
 
-    def __init__(self, policy: Policy = no_opinion, *, diverge_max: int = 3) -> None:
+    def __init__(
+        self,
+        policy: Policy = no_opinion,
+        *,
+        diverge_max: int = 3,
+        harmless: frozenset[str] = frozenset({"crm.Note.create", "crm.Ticket.create"}),
+    ) -> None:
         if diverge_max < 1:
             raise ValueError("diverge_max must be at least 1")
         self.policy = policy
         self.diverge_max = diverge_max
+        self.harmless = harmless
 
     def begin(self, toolbox: Toolbox, desk: Desk) -> GoldenPath:
         """Return this request's path as a toolbox that can also be asked."""
@@ -61,6 +69,11 @@ class GoldenPath:
         """Say what the request is about."""
         self.intents = tuple(intents)
 
+    @property
+    def harmless(self) -> frozenset[str]:
+        """The writes that may be made, or left out, at any time."""
+        return self._golden.harmless
+
     def remaining(self) -> Sequence[str] | None:
         """Return what the policy would still do, in order; None where it has no opinion."""
         return self._golden.policy(self.intents, self.done) if self.intents else None
@@ -68,11 +81,11 @@ class GoldenPath:
     def align(self, operation: str) -> str:
         """Return the operation to do instead of the model's `operation`, mostly that very one."""
         remaining = self.remaining()
-        if remaining is None or operation in remaining or operation in self.done:
+        golden = self._golden
+        if remaining is None or operation in remaining or operation in self.done or operation in golden.harmless:
             return operation
         self.divergences += 1
         following = remaining[0] if remaining else ""
-        golden = self._golden
         if self.divergences < golden.diverge_max or not following or following in WRITES:
             self._desk.mark("valve", golden.name, f"divergence {self.divergences}: {operation} is off the path")
             return operation
@@ -89,7 +102,7 @@ class GoldenPath:
         attempt: int = 1,
     ) -> Coroutine[Any, Any, ToolResult]:
         """Carry out the call. Raises OffPath for a write that the policy does not know here."""
-        if operation in WRITES and operation not in self.done:
+        if operation in WRITES and operation not in self.done and operation not in self._golden.harmless:
             remaining = self.remaining()
             if remaining is not None and operation not in remaining:
                 self._refuse(operation, remaining)

@@ -79,7 +79,7 @@ def arrival_times(spec: Arrivals, seed: int, file: Path | None = None) -> Iterat
 
 
 def check_keys(spec: Arrivals) -> None:
-    """Raise UsageError where a key is missing that the process needs, is there without use, or is not positive."""
+    """Raise UsageError where a key is missing that the process needs, or is there without use."""
     required, optional = _ALLOWED[spec.process]
     given = {name for name, value in spec.model_dump().items() if name != "process" and value is not None}
     for name in sorted(required - given):
@@ -87,14 +87,6 @@ def check_keys(spec: Arrivals) -> None:
     for name in sorted(given - required - optional):
         used = ", ".join(sorted(required | optional))
         raise UsageError(f"workload.arrivals: process '{spec.process}' has no use for '{name}': it takes {used}")
-    for name in ("rate", "to"):
-        value = getattr(spec, name)
-        if value is not None and not value > 0.0:
-            raise UsageError(f"workload.arrivals: '{name}' must be above 0")
-    for name in ("at", "over", "starts_at"):
-        value = getattr(spec, name)
-        if value is not None and value < 0.0:
-            raise UsageError(f"workload.arrivals: '{name}' must not be negative")
 
 
 def _given(value: float | None) -> float:

@@ -1,0 +1,347 @@
+"""Runs a plan: builds every room's part, drives the simulation, judges each request, and assembles the result."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pagerproof.errors import AgentMisbehaved, Interrupted
+from pagerproof.experiment.boundary import Boundary
+from pagerproof.experiment.plan import Plan, services_of, versions, workload_of
+from pagerproof.experiment.simulation import RunEnd, Simulation
+from pagerproof.experiment.stopwatch import perf_counter, process_time, utc_now_text
+from pagerproof.faults import FaultInjector
+from pagerproof.faults.injector import Strike
+from pagerproof.gates import decide, evaluate
+from pagerproof.kernel import SimulationLoop
+from pagerproof.metrics import Baseline, FaultDelivery, RequestTable, RunResult, baseline, summarise
+from pagerproof.oracles import judge
+from pagerproof.protocols import Case, Directory, Scheduler, Service
+from pagerproof.reporting.progress import Snapshot
+from pagerproof.scenario.fault_model import FaultModel
+from pagerproof.scenario.find import find_fault_model
+from pagerproof.scenario.load import load_file
+from pagerproof.trace.journal import DigestChain, EventSpill, request_digest
+from pagerproof.trace.store import RunFolder, new_run_folder
+
+Report = Callable[[Snapshot], object]
+_SETTLED_PER_LOOK_AT_THE_CLOCK = 32
+_BASELINES = "baselines"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """A run that has ended, wholly or not; `cpu_s` is the process's time from the first arrival to the last digest."""
+
+    plan: Plan
+    result: RunResult
+    folder: RunFolder | None
+    table: RequestTable
+    end: RunEnd
+    cpu_s: float
+
+    @property
+    def exit_status(self) -> int:
+        """The status that the design gives this run."""
+        stopped_by = self.end.stopped_by
+        if stopped_by is not None and not isinstance(stopped_by, AgentMisbehaved):
+            return stopped_by.exit_status
+        return self.result.verdict.exit_status
+
+
+@dataclass(slots=True)
+class World:
+    """What services are opened with; implements `pagerproof.protocols.World`."""
+
+    seed: int
+    scheduler: Scheduler
+    directory: Directory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Everything of one run that is built before its first request arrives."""
+
+    plan: Plan
+    loop: SimulationLoop
+    boundary: Boundary
+    injector: FaultInjector
+    workload: Any
+
+    def simulation(self, on_settled: Callable[[Case], object], **options: Any) -> Simulation:
+        """Return the simulation, ready to run; `options` go to Simulation."""
+        scenario = self.plan.scenario
+        return Simulation(
+            loop=self.loop,
+            boundary=self.boundary,
+            source=self.workload,
+            agent=self.plan.agent.make(),
+            requests=self.plan.requests,
+            concurrency=scenario.agent.concurrency,
+            patience_ends_at_start=scenario.workload.patience.applies_to == "queue",
+            horizon_s=scenario.limits.horizon,
+            on_settled=on_settled,
+            **options,
+        )
+
+
+def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -> Stage:
+    """Build loop, workload, services and injector for one run. Raises UsageError and InvalidFile."""
+    loop = SimulationLoop()
+    workload = workload_of(plan)
+    services: Mapping[str, Service] = services_of(plan)
+    world = World(plan.seed, loop, workload.directory)
+    for service in services.values():
+        service.open(world)
+    operations = {name: each for service in services.values() for name, each in service.operations.items()}
+    injector = FaultInjector(
+        fault_models_of(plan) if plan.faults else {},
+        plan.scenario.faults if plan.faults else (),
+        seed=plan.seed,
+        services=services,
+        scheduler=loop,
+        operations=operations,
+        requests=plan.requests,
+        forced=forced,
+    )
+    boundary = Boundary(loop=loop, seed=plan.seed, services=services, injector=injector, limits=plan.scenario.limits)
+    return Stage(plan=plan, loop=loop, boundary=boundary, injector=injector, workload=workload)
+
+
+def fault_models_of(plan: Plan) -> dict[str, FaultModel]:
+    """Load every fault model that the scenario uses. Raises InvalidFile."""
+    names = dict.fromkeys(use.use for use in plan.scenario.faults)
+    return {name: load_file(find_fault_model(name, folder=plan.folder), FaultModel).value for name in names}
+
+
+class Collector:
+    """Takes settled cases: digests, judges, tabulates and journals them."""
+
+    def __init__(self, plan: Plan, spill: EventSpill | None, report: Report | None) -> None:
+        self.table = RequestTable()
+        self.chain = DigestChain(plan.requests)
+        self.strikes: dict[int, list[Strike]] = {}
+        self._requests = plan.requests
+        self._spill = spill
+        self._report = report
+        self._simulation: Simulation | None = None
+        self._loop: SimulationLoop | None = None
+        self._started_wall_s = perf_counter()
+        self._settled = 0
+
+    def watch(self, simulation: Simulation, loop: SimulationLoop) -> None:
+        """Remember whose progress is to be reported."""
+        self._simulation = simulation
+        self._loop = loop
+
+    def take(self, case: Case) -> None:
+        """Take one settled request."""
+        digest = request_digest(case.index, case.log)
+        self.chain.put(case.index, digest)
+        self.table.add(case, judge(case), digest)
+        if self._spill is not None:
+            self._spill.add(case.index, case.log)
+        self._settled += 1
+        if self._report is not None and self._settled % _SETTLED_PER_LOOK_AT_THE_CLOCK == 0:
+            self.report_progress()
+
+    def report_progress(self) -> None:
+        """Say how far the run is."""
+        if self._report is None or self._loop is None or self._simulation is None:
+            return
+        snapshot = Snapshot(
+            done=self._settled,
+            total=self._requests,
+            failures=self.table.failures,
+            virtual_s=self._loop.time(),
+            wall_s=perf_counter() - self._started_wall_s,
+        )
+        fence = self._simulation.fence
+        if fence is None:
+            self._report(snapshot)
+        else:
+            with fence.lifted():
+                self._report(snapshot)
+
+
+def execute(
+    plan: Plan,
+    *,
+    out: Path | None,
+    report: Report | None = None,
+    with_baseline: bool = True,
+    report_baseline: Callable[[], object] | None = None,
+) -> Execution:
+    """Run the plan to its end, or to what stops it, and return what it found.
+
+    With `out`, a run folder is made there; without, nothing is written. Raises PagerproofError for what cannot begin,
+    and BrokenInvariant where our own books do not balance.
+    """
+    base = None
+    if plan.faults and with_baseline:
+        base = cached_baseline(plan, out, report_baseline)
+    stage = set_stage(plan)
+    folder = None if out is None else new_run_folder(out, plan.name)
+    manifest: dict[str, Any] = {}
+    if folder is not None:
+        manifest = manifest_of(plan)
+        folder.write_manifest(manifest)
+        _preload_writers()
+    started_wall_s, started_cpu_s = perf_counter(), process_time()
+    spill = None if folder is None else EventSpill(folder.events)
+    collector = Collector(plan, spill, report)
+    simulation = stage.simulation(collector.take)
+    collector.watch(simulation, stage.loop)
+    end = simulation.run()
+    if spill is not None:
+        spill.flush()
+    stage.injector.close()
+    stage.injector.check_balance()
+    wall_s, cpu_s = perf_counter() - started_wall_s, process_time() - started_cpu_s
+    collector.report_progress()
+    result = _result(plan, collector, stage, end, base, wall_s)
+    execution = Execution(plan=plan, result=result, folder=folder, table=collector.table, end=end, cpu_s=cpu_s)
+    if folder is not None:
+        _store(folder, manifest, execution)
+    return execution
+
+
+def _result(
+    plan: Plan, collector: Collector, stage: Stage, end: RunEnd, base: Baseline | None, wall_s: float
+) -> RunResult:
+    requests = collector.table.finish()
+    faults = deliveries(stage)
+    gates = evaluate(plan.scenario.gates, requests)
+    stopped_by = end.stopped_by
+    verdict = decide(
+        gates=gates,
+        faults=faults,
+        with_faults=plan.faults,
+        baseline=base,
+        interrupted=stopped_by is not None and not isinstance(stopped_by, AgentMisbehaved),
+        agent_stopped_run=str(stopped_by) if isinstance(stopped_by, AgentMisbehaved) else "",
+    )
+    return summarise(
+        requests,
+        scenario=plan.scenario.id,
+        title=plan.scenario.title,
+        seed=plan.seed,
+        agent=plan.agent.name,
+        digest=collector.chain.run_digest(),
+        faults=faults,
+        gates=gates,
+        verdict=verdict,
+        virtual_s=end.virtual_s,
+        wall_s=wall_s,
+        baseline=base,
+        interrupted=stopped_by is not None,
+    )
+
+
+def deliveries(stage: Stage) -> tuple[FaultDelivery, ...]:
+    """Return the books of every fault model, in the scenario's order."""
+    shared = {each.name for each in fields(FaultDelivery)} - {"id", "title"}
+    return tuple(
+        FaultDelivery(id=row.fault, title="", **{name: getattr(row, name) for name in shared})
+        for row in stage.injector.ledger()
+    )
+
+
+# --- the run's folder
+
+
+def manifest_of(plan: Plan, status: str = "running") -> dict[str, Any]:
+    """Return what has to be known to run this again."""
+    return {
+        "status": status,
+        "started": utc_now_text(),
+        "scenario": {"id": plan.scenario.id, "path": str(plan.scenario_path)},
+        "agent": {"name": plan.agent.name, "spec": plan.agent_spec, "digest": plan.agent.digest},
+        "folder": str(plan.folder),
+        "seed": plan.seed,
+        "requests": plan.requests,
+        "faults": plan.faults,
+        "inputs": plan.inputs(),
+        "versions": versions(),
+    }
+
+
+def _store(folder: RunFolder, manifest: dict[str, Any], execution: Execution) -> None:
+    """Write what the run left beside its events."""
+    end = execution.end
+    folder.write_requests(execution.table.finish().frame())
+    folder.write_result(execution.result.to_json())
+    stopped_by = end.stopped_by
+    manifest["status"] = (
+        "complete" if stopped_by is None else "interrupted" if isinstance(stopped_by, Interrupted) else "stopped"
+    )
+    manifest["stopped_by"] = "" if stopped_by is None else str(stopped_by)
+    manifest["ended"] = utc_now_text()
+    manifest["digest"] = execution.result.digest
+    manifest["settled"] = len(execution.table) - len(end.unsettled)
+    manifest["unsettled"] = list(end.unsettled[:100])
+    manifest["timed_waits"] = end.timed_waits
+    manifest["virtual_s"] = end.virtual_s
+    manifest["wall_s"] = execution.result.wall_s
+    folder.write_manifest(manifest)
+
+
+def _preload_writers() -> None:
+    """Import what the journal needs before the fence goes up: an import under way may read clocks or start threads."""
+    import pyarrow.parquet  # noqa: F401 - for its side effect
+
+
+# --- the baseline
+
+
+def cached_baseline(plan: Plan, out: Path | None, announce: Callable[[], object] | None) -> Baseline:
+    """Return the fault-free run of the same seed, from the cache below `out` or made now."""
+    calm = plan.without_faults()
+    path = None if out is None else out / _BASELINES / f"{calm.key()[:32]}.json"
+    if path is not None and path.is_file():
+        stored = _stored_baseline(path)
+        if stored is not None:
+            return stored
+    if announce is not None:
+        announce()
+    stage = set_stage(calm)
+    started_wall_s = perf_counter()
+    collector = Collector(calm, None, None)
+    end = stage.simulation(collector.take).run()
+    if end.stopped_by is not None:
+        raise end.stopped_by
+    requests = collector.table.finish()
+    made = baseline(
+        requests,
+        digest=collector.chain.run_digest(),
+        gates=evaluate(calm.scenario.gates, requests),
+        wall_s=perf_counter() - started_wall_s,
+    )
+    if path is not None:
+        _keep_baseline(path, made)
+    return made
+
+
+def _stored_baseline(path: Path) -> Baseline | None:
+    try:
+        document = json.loads(path.read_bytes())
+        document["broken_gates"] = tuple(document["broken_gates"])
+        return Baseline(**document)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # half-written or of another version: it is made again
+
+
+def _keep_baseline(path: Path, made: Baseline) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{platform.node() or 'here'}.unfinished")
+        unfinished.write_bytes(orjson.dumps(asdict(made), option=orjson.OPT_INDENT_2))
+        unfinished.rename(path)
+    except OSError:
+        path.unlink(missing_ok=True)  # a cache that cannot be kept is made again next time

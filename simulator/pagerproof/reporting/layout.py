@@ -1,0 +1,158 @@
+"""What the renderers on a terminal share: text made harmless, hanging indents, tables that turn into lines, commands."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_JOINERS = "\u200c\u200d"  # Persian and emoji need them, and they move nothing
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
+_FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\u2068", "\u2069"
+_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_TEXT_COLUMNS_MIN = 16
+_COLUMN_GAP = 2
+_FLEXIBLE_COLUMNS_MIN = 18
+SEPARATOR = "·"
+"""Stands where a table has nothing to say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a table; a flexible one may be wrapped, the others are whole or the table is not shown as one."""
+
+    name: str
+    right: bool = False
+    flexible: bool = False
+
+
+def visible(text: str) -> str:
+    """Return the text with everything escaped that moves a cursor, turns the reading direction or hides itself."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if character in _JOINERS or unicodedata.category(character) not in _HARMFUL:
+        return character
+    if character in "\n\t":
+        return " "
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def isolated(text: str) -> str:
+    """Return one line of text so that right-to-left words in it cannot reorder what stands beside them."""
+    if text.isascii() or not any(unicodedata.bidirectional(each) in _RIGHT_TO_LEFT for each in text):
+        return text
+    return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
+
+
+def wrapped(console: Console, text: str, columns: int) -> list[str]:
+    """Return the harmless text in lines of at most so many columns: between words, within a word that is longer."""
+    lines = Text(visible(text)).wrap(console, columns, overflow="fold", no_wrap=False)
+    return [isolated(line.plain.strip()) for line in lines] or [""]
+
+
+def print_hanging(console: Console, lead: Text, text: str, *, style: str = "", indent: int | None = None) -> None:
+    """Print `lead` and the text after it, further lines indented to where it begins (or by `indent`).
+
+    Where the lead leaves too little room, the text begins on a line of its own.
+    """
+    width = console.width
+    lead_columns = cell_len(lead.plain)
+    hang = lead_columns if indent is None else indent
+    hang = max(0, min(hang, width - _TEXT_COLUMNS_MIN))
+    if lead_columns > hang:
+        if lead_columns + cell_len(visible(text)) <= width:
+            console.print(Text.assemble(lead, (isolated(visible(text)), style)), soft_wrap=True)
+            return
+        print_lines(console, lead)
+    lines = wrapped(console, text, width - hang)
+    for number, line in enumerate(lines):
+        begin = lead if number == 0 and lead_columns <= hang else Text(" " * hang)
+        begin = Text.assemble(begin, " " * (hang - cell_len(begin.plain)))
+        console.print(Text.assemble(begin, (line, style)), soft_wrap=True)
+
+
+def print_lines(console: Console, text: Text) -> None:
+    """Print styled text wrapped to the console, never wider."""
+    for line in text.wrap(console, console.width, overflow="fold"):
+        line.rstrip()
+        console.print(line, soft_wrap=True)
+
+
+def print_command(console: Console, lead: str, command: str) -> None:
+    """Print a command that can be copied as it stands: broken between words with a backslash where it is too long."""
+    indent = " " * cell_len(lead)
+    line = Text(lead)
+    fresh = True
+    words = visible(command).split(" ")
+    for number, word in enumerate(words):
+        room = console.width - (2 if number < len(words) - 1 else 0)
+        if not fresh and cell_len(line.plain) + 1 + cell_len(word) > room:
+            console.print(Text.assemble(line, " \\"), soft_wrap=True)
+            line, fresh = Text(f"{indent}  "), True
+        line.append(word if fresh else f" {word}", style="cyan")
+        fresh = False
+    console.print(line, soft_wrap=True)
+
+
+def print_table(
+    console: Console, title: str, columns: Sequence[Column], rows: Sequence[Sequence[Text | str]]
+) -> None:
+    """Print a table; where the console is too narrow for its columns, each row as a few lines that say the same."""
+    texts = [[_cell(cell) for cell in row] for row in rows]
+    if title:
+        print_lines(console, Text(visible(title), style="bold"))
+    if _needed(columns, texts) <= console.width:
+        _print_as_table(console, columns, texts)
+    else:
+        for row in texts:
+            _print_as_lines(console, columns, row)
+        console.print()
+
+
+def _cell(cell: Text | str) -> Text:
+    return cell if isinstance(cell, Text) else Text(isolated(visible(cell)))
+
+
+def _needed(columns: Sequence[Column], rows: Sequence[Sequence[Text]]) -> int:
+    total = _COLUMN_GAP * (len(columns) - 1)
+    for position, column in enumerate(columns):
+        widest = max([cell_len(column.name), *(cell_len(row[position].plain) for row in rows)])
+        total += min(widest, _FLEXIBLE_COLUMNS_MIN) if column.flexible else widest
+    return total
+
+
+def _print_as_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[Text]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    for column in columns:
+        table.add_column(
+            Text(column.name),
+            justify="right" if column.right else "left",
+            no_wrap=not column.flexible,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print()
+
+
+def _print_as_lines(console: Console, columns: Sequence[Column], row: Sequence[Text]) -> None:
+    print_lines(console, row[0])
+    said = [
+        f"{column.name} {cell.plain}".strip()
+        for column, cell in zip(columns[1:], row[1:], strict=True)
+        if cell.plain not in ("", SEPARATOR)
+    ]
+    if said:
+        print_hanging(console, Text("  "), ", ".join(said))
