@@ -139,11 +139,12 @@ class Story:
         observable: str = "result",
         fate: str = "delivered",
         scripted: bool = False,
+        effect: str = "truncate",
     ) -> Story:
         """A fault decision about the last call, unless told otherwise."""
         last = next((event[2] for event in reversed(self.log) if event[1] == events.CALLED), "")
         decision = Decision(fault, call or self.calls, operation or last, scripted=scripted, observable=observable)
-        decision.fate, decision.seen = fate, seen
+        decision.fate, decision.seen, decision.detail = fate, seen, effect
         self.decisions.append(decision)
         self.log.append((self.now_s, events.FAULT, fault, decision.call, 0, fate))
         return self

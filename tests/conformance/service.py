@@ -11,7 +11,7 @@ from typing import Any
 
 from pagerproof.events import LEDGER
 from pagerproof.model import Answer, Customer, Expectation, Request, Truth
-from pagerproof.protocols import Call, Case, Service
+from pagerproof.protocols import Call, Case, Directory, Scheduler, Service
 from pagerproof.rng import key_of
 from pagerproof.services.catalogue import OPERATIONS
 
@@ -57,14 +57,8 @@ class SmallWorld:
     def __init__(self, seed: int = 7) -> None:
         self.seed = seed
         self.clock = ManualClock()
-
-    @property
-    def scheduler(self) -> ManualClock:
-        return self.clock
-
-    @property
-    def directory(self) -> SmallWorld:
-        return self
+        self.scheduler: Scheduler = self.clock
+        self.directory: Directory = self
 
     def customer(self, customer_id: str) -> Customer | None:
         number = customer_id[1:]
@@ -341,9 +335,7 @@ def _check_repeats(make: Callable[[], Service], samples: Sequence[Sample]) -> No
     def run() -> list[object]:
         bench = Bench(make())
         cases = [make_case(index) for index in (5, 6, 10)]
-        asked = [
-            bench.submit(sample.operation, sample.arguments, case=case) for case in cases for sample in samples
-        ]
+        asked = [bench.submit(sample.operation, sample.arguments, case=case) for case in cases for sample in samples]
         bench.clock.run()
         return [(each.at_s, [repr(answer) for answer in each.answers]) for each in asked] + [
             [case.log, case.effects] for case in cases

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.conformance.service import check_service, samples_of
 
 from pagerproof.protocols import Call, Respond
 from pagerproof.services.base import SimulatedService
@@ -15,7 +16,6 @@ from pagerproof.services.kb import KnowledgeService
 from pagerproof.services.orders import OrderService
 from pagerproof.services.payments import PaymentService
 from pagerproof.services.sap import SapService
-from tests.conformance.service import check_service, samples_of
 
 _BUILT_IN = (CustomerService, OrderService, InventoryService, PaymentService, KnowledgeService, SapService)
 

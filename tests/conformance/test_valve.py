@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from tests.conformance.valve import answer, check_valve, order
 
 from pagerproof.model import Answer
 from pagerproof.tools import Desk, Toolbox, ToolError, ToolResult, Valve
 from pagerproof.valves import BUILTIN_VALVES
-from tests.conformance.valve import answer, check_valve, order
 
 
 @pytest.mark.parametrize("name", BUILTIN_VALVES)
@@ -113,6 +113,15 @@ class AnswersFromItsSleeve(Through):
         return ToolResult(operation, answer(order(1)))
 
 
+class SharesOneToolbox(Through):
+    """Keeps one request's toolbox for all."""
+
+    def around(self, toolbox: Toolbox, desk: Desk) -> Toolbox:
+        if not hasattr(self, "toolbox"):
+            super().around(toolbox, desk)
+        return self
+
+
 _BROKEN = (
     Nameless,
     Talkative,
@@ -123,17 +132,8 @@ _BROKEN = (
     RetriesCancelled,
     CachesByOperation,
     AnswersFromItsSleeve,
-    lambda: _Shared(),
+    SharesOneToolbox,
 )
-
-
-class _Shared(Through):
-    """Keeps one request's toolbox for all."""
-
-    def around(self, toolbox: Toolbox, desk: Desk) -> Toolbox:
-        if not hasattr(self, "toolbox"):
-            super().around(toolbox, desk)
-        return self
 
 
 def test_a_valve_that_does_nothing_keeps_every_promise() -> None:
@@ -146,7 +146,7 @@ def test_a_valve_that_does_nothing_keeps_every_promise() -> None:
     check_valve(Fresh)
 
 
-@pytest.mark.parametrize("make", _BROKEN, ids=lambda make: getattr(make, "__name__", "Shared"))
+@pytest.mark.parametrize("make", _BROKEN, ids=lambda make: make.__name__)
 def test_a_valve_that_breaks_a_promise_is_found(make: Callable[[], Valve]) -> None:
     with pytest.raises((AssertionError, ToolError)):
         check_valve(make)

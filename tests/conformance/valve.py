@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from pagerproof.model import Answer, Request
 from pagerproof.tools import (
     BadAnswer,
+    Clock,
     Completion,
     ConnectionLost,
     Message,
@@ -98,7 +100,8 @@ class FakeDesk:
         )
         self.tools: Toolbox = toolbox
         self.model: Model = model if model is not None else ScriptedModel([])
-        self.clock = FakeClock()
+        self.virtual = FakeClock()
+        self.clock: Clock = self.virtual
         self.marks: list[tuple[str, str, str]] = []
         self.notes: list[str] = []
 
@@ -161,10 +164,13 @@ class ScriptedToolbox:
         return [call for call in self.calls if call["operation"] == operation]
 
 
+ScriptedWord = Completion | BaseException | Callable[[Sequence[Message]], Completion]
+
+
 class ScriptedModel:
     """Says what its script says, in order; the last entry is repeated for ever."""
 
-    def __init__(self, script: Sequence[Completion | BaseException | Callable[[Sequence[Message]], Completion]]) -> None:
+    def __init__(self, script: Sequence[ScriptedWord]) -> None:
         self.script = list(script)
         self.heard: list[list[Message]] = []
         self.timeouts_s: list[float | None] = []
@@ -268,10 +274,8 @@ def it_never_sends_an_unkeyed_write_twice(make: Callable[[], Valve]) -> None:
             "payments.Refund.find": [answer({"payment_id": "pay_00000001", "refunds": []})],
         }
     )
-    try:
+    with suppress(ToolError):
         run(make().around(inner, FakeDesk(inner)).call(WRITE, WRITE_ARGUMENTS))
-    except ToolError:
-        pass
     keys = [call["idempotency_key"] for call in inner.sent(WRITE)]
     assert len(keys) == 1 or (None not in keys and len(set(keys)) == 1), "a write without a key was sent again"
 

@@ -154,7 +154,7 @@ def test_weather_is_the_same_whenever_it_is_asked() -> None:
     assert [weather(fault="another").bad(slot) for slot in range(500)] != asked
 
 
-@given(st.floats(0, 1e6))
+@given(st.floats(0, 1e4))
 def test_a_period_holds_until_it_ends(time_s: float) -> None:
     w = weather()
     bad, until = w.period(time_s)
@@ -246,6 +246,7 @@ def test_parameters_turn_the_models_knobs() -> None:
             "no operation of orders; did you mean",
         ),
         ({}, {"trigger": {"wear": {"gauge": "orders.calls.totl", "at_least": 1}}}, "did you mean orders.calls.total"),
+        ({}, {"effect": [{"hold": {"resource": "sap.worker", "for": "1s"}}]}, "no resource of orders"),
         ({}, {"effect": [{"behaviour": {"name": "prose"}}]}, "orders knows no effect 'behaviour'"),
     ],
 )

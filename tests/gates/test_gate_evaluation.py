@@ -115,6 +115,10 @@ def test_scripted_requests_stay_out_of_rates_and_quantities_and_count_as_invaria
     assert check("silent_failure.count == 0", stories).status == "fail"
 
 
+def test_rates_are_over_settled_requests_only() -> None:
+    assert check("crashed.rate < 60%", [Story(index=1).crashes(), good_story(index=2), _unsettled(3)]).observed == 0.5
+
+
 def test_labels_narrow_to_requests_that_hold_the_value() -> None:
     stories = [good_story(index=1), good_story(index=2, intents=("return", "complaint")).wait(20.0).says()]
     assert check("latency{intent=refund}.max < 8s", stories).status == "pass"

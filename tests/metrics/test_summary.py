@@ -94,6 +94,12 @@ def test_amplification_splits_into_what_the_agent_and_what_retries_repeat() -> N
     assert (rows["all"].logical, rows["all"].worst) == (3, 6.0)
 
 
+def test_reading_back_after_a_write_is_no_amplification() -> None:
+    story = Story().call("payments.Refund.find").effect().call("payments.Refund.find").says()
+    rows = {each.operation: each for each in amplification(table_of([story]))}
+    assert (rows["payments.Refund.find"].logical, rows["payments.Refund.find"].ratio) == (2, 1.0)
+
+
 def test_scripted_requests_stay_out_of_amplification_and_recovery() -> None:
     story = Story(scripted=True).call("sap.SalesOrder.get", status=503).call("sap.SalesOrder.get").effect().says()
     requests = table_of([story])
@@ -111,6 +117,10 @@ def test_recovery_is_from_the_first_bad_answer_to_the_next_good_one_of_that_serv
     assert (rows["sap"].n, rows["sap"].censored, rows["sap"].p50_s) == (1, 1, 3.5)
     assert (rows["orders"].n, rows["orders"].censored, rows["orders"].p95_s) == (1, 0, 4.0)
     assert (rows["all"].n, rows["all"].censored, rows["all"].max_s) == (2, 1, 4.0)
+
+
+def test_answer_that_is_only_old_is_no_bad_answer() -> None:
+    assert recovery(table_of([Story().call("kb.Policy.get").fault("stale-read", effect="stale").effect().says()])) == ()
 
 
 def test_matrix_counts_calls_requests_and_what_became_of_them_scripted_apart() -> None:

@@ -46,6 +46,19 @@ def test_more_than_three_calls_for_one_purpose_are_a_storm_and_only_a_tag(story:
     assert (verdict.outcome, verdict.tags) == (Outcome.RESOLVED, ("retry_storm",))
 
 
+def test_looking_again_after_each_write_is_no_storm() -> None:
+    story = _asking(2).effect()
+    for _ in range(2):
+        story.call("orders.Order.get", '{"order_id": "4500000007"}')
+    assert judge(story.says().case()).findings == ()
+    stormy = _asking(2).effect()
+    for _ in range(4):
+        stormy.call("orders.Order.get", '{"order_id": "4500000007"}', status=503)
+    finding = judge(stormy.says().case()).findings[0]
+    assert finding.message.startswith("4 physical calls of orders.Order.get for one purpose")
+    assert len(finding.events) == 4
+
+
 def test_storm_says_how_its_layers_multiply() -> None:
     story = Story()
     for _ in range(2):
@@ -117,8 +130,18 @@ def test_damaged_read_that_the_agent_worked_on_is_tagged() -> None:
         lambda: _after(Story().call("orders.Order.get").fault("slow", observable="timing")),
         lambda: _after(Story().call("orders.Order.get", status=500).fault("http-500")),
         lambda: _after(Story().call("orders.Order.get").fault("cut", fate="preempted")),
+        lambda: _after(Story().call("orders.Order.get").fault("stale-read", effect="stale")),
     ],
-    ids=["unread", "asked again", "a valve acted", "handed over", "only slow", "plain error", "never delivered"],
+    ids=[
+        "unread",
+        "asked again",
+        "a valve acted",
+        "handed over",
+        "only slow",
+        "plain error",
+        "never delivered",
+        "only old",
+    ],
 )
 def test_damage_that_was_noticed_or_never_arrived_is_no_finding(story: Callable[[], Story]) -> None:
     assert judge(story().case()).findings == ()

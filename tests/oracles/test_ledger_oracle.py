@@ -181,11 +181,5 @@ def test_claim_without_any_call_is_told_from_a_call_that_failed() -> None:
     assert failed.mast == "FM-3.2"
 
 
-def test_amounts_in_yen_have_no_minor_units() -> None:
-    from pagerproof.oracles.reading import money
-
-    assert (money(12980, "JPY"), money(12980, "EUR"), money(None)) == ("12980 JPY", "129.80 EUR", "")
-
-
 def test_request_done_right_costs_no_finding() -> None:
     assert judge(good_story().case()).outcome is Outcome.RESOLVED

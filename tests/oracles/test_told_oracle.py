@@ -115,6 +115,7 @@ def test_orders_of_a_list_are_not_invented() -> None:
         ("We have refunded 192.80 EUR to your card.", "wrong_fact_told"),
         ("We have refunded 129,80 EUR to your card.", ""),
         ("Your refund of 129.80 for the order of 259.60 is on its way.", ""),
+        ("We credited 5.00 EUR for your trouble, and 129,80 EUR go back.", ""),
         ("For your order of 259.60 EUR the refund is on its way.", ""),
         ("refund_id re_1, status succeeded, total 259.60, amount 129.80", ""),
         ("Your refund for the order of 259.60 is on its way.", ""),

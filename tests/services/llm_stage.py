@@ -13,7 +13,7 @@ from pagerproof.protocols import Call, Case
 from pagerproof.rng import key_of
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.services.llm import LlmParameters, LlmService
-from pagerproof.services.model_policy import ModelPolicy
+from pagerproof.services.model_policy import Conversation, ModelPolicy
 from pagerproof.services.model_rates import ModelRates
 
 SYSTEM = "You are a contact center agent. Use the tools."
@@ -190,7 +190,8 @@ def loop(
     ending = Ending()
     had: dict[str, int] = {}
     for _ in range(rounds_max):
-        move, _key = policy.next_move(case, messages, tools=tools, temperature=temperature, streams=streams)
+        said = Conversation(messages)
+        move, _key = policy.next_move(case, said, tools=tools, temperature=temperature, streams=streams)
         ending.behaviours.append(move.behaviour)
         ending.text = move.text
         if not move.tool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.conformance.service import ADDRESS, CUSTOMER, ORDER, Bench, make_case
 
 from pagerproof.services.base import SimulatedService
 from pagerproof.services.crm import CustomerService
@@ -12,7 +13,6 @@ from pagerproof.services.inventory import InventoryParameters, InventoryService
 from pagerproof.services.kb import KnowledgeService
 from pagerproof.services.orders import OrderService
 from pagerproof.services.payments import PaymentParameters, PaymentService
-from tests.conformance.service import ADDRESS, CUSTOMER, ORDER, Bench, make_case
 
 _REFUND = {"payment_id": "pay_00000005", "amount": "129.80", "currency": "EUR"}
 _ADA = {
@@ -30,7 +30,7 @@ def details(bench: Bench) -> list[tuple[str, str, dict[str, str]]]:
     return [(effect.kind, effect.entity, dict(effect.details)) for effect in bench.case.effects]
 
 
-# -- crm -----------------------------------------------------------------------------------------------------------------
+# -- crm --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_customer_is_found_by_id_and_by_e_mail() -> None:
@@ -108,7 +108,7 @@ def test_the_other_customer_operations_answer_with_the_agreed_fields() -> None:
     assert note == {"note_id": documents[2]}
 
 
-# -- orders --------------------------------------------------------------------------------------------------------------
+# -- orders -----------------------------------------------------------------------------------------------------------
 
 
 def test_an_order_is_read_with_the_agreed_fields() -> None:
@@ -208,7 +208,7 @@ def test_only_an_order_id_names_an_order(wrong: str) -> None:
     assert asked.data["error"]["code"] == "order_not_found"
 
 
-# -- inventory -----------------------------------------------------------------------------------------------------------
+# -- inventory --------------------------------------------------------------------------------------------------------
 
 
 def test_products_and_stock_are_read_by_sku() -> None:
@@ -237,7 +237,7 @@ def test_an_impossible_quantity_is_refused(quantity: object, status: int) -> Non
     assert bench.ask("inventory.Stock.reserve", arguments).status == status
 
 
-# -- payments ------------------------------------------------------------------------------------------------------------
+# -- payments ---------------------------------------------------------------------------------------------------------
 
 
 def test_payments_are_listed_twice_where_charged_twice() -> None:
@@ -313,7 +313,7 @@ def test_an_impossible_refund_is_refused(wrong: dict[str, object]) -> None:
     assert bench.case.effects == []
 
 
-# -- knowledge base ------------------------------------------------------------------------------------------------------
+# -- knowledge base ---------------------------------------------------------------------------------------------------
 
 
 def test_policies_are_read_by_topic() -> None:
@@ -342,7 +342,7 @@ def test_the_copy_in_front_of_the_knowledge_base_ages_until_it_is_renewed() -> N
     assert bench.service.gauge("cache.age_s") == 100.0
 
 
-# -- what all have in common ---------------------------------------------------------------------------------------------
+# -- what all have in common ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("made", [CustomerService, OrderService, InventoryService, PaymentService, KnowledgeService])

@@ -269,6 +269,24 @@ def test_the_other_disturbances_do_what_every_service_does() -> None:
     assert answers[0][0] - began_s > 50.0
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("temperature", "hot"),
+        ("max_tokens", "many"),
+        ("tools", {"a": 1}),
+        ("messages", [3]),
+        ("messages", [{"content": 3}]),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_a_400_that_names_them(argument: str, value: Any) -> None:
+    arguments: dict[str, Any] = {"messages": opening(), argument: value}
+    for desk in (Desk(), Desk(tokens_per_minute=10**6)):
+        answer = desk.ask(make_case(), **arguments)
+        assert answer.status == 400
+        assert json.loads(answer.body)["error"]["param"] == argument
+
+
 def test_an_unknown_behaviour_or_parameter_is_refused() -> None:
     desk = Desk()
     with pytest.raises(KeyError):

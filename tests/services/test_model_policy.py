@@ -24,7 +24,7 @@ from llm_stage import (  # type: ignore[import-not-found]  # pytest puts this fo
 )
 
 from pagerproof.model import Step
-from pagerproof.services.model_policy import BEHAVIOURS, ModelPolicy, task_of, went_astray
+from pagerproof.services.model_policy import BEHAVIOURS, Conversation, ModelPolicy, task_of, went_astray
 from pagerproof.services.model_rates import FINISH_ERRORS, STEP_ERRORS, TASK_SHARES, ModelRates, error_budget
 
 RATES = ModelRates()
@@ -217,7 +217,7 @@ def realized(difficulty: float, temperature: float, requests: int, streams: int 
         done = {"role": "assistant", "content": "DONE: all."}
         for system in ("You route requests.", "You verify the work.", "You write to the customer."):
             messages = opening(system=system) if "route" in system else [*opening(system=system), *told, done]
-            move, _ = policy.next_move(case, messages, temperature=temperature, streams=streams)
+            move, _ = policy.next_move(case, Conversation(messages), temperature=temperature, streams=streams)
             behaviours.append(move.behaviour)
         astray += any(map(went_astray, behaviours))
     return astray / requests
@@ -308,15 +308,15 @@ def test_the_same_inputs_give_the_same_moves_and_another_seed_others() -> None:
 
 
 def test_tasks_are_recognised_by_tools_and_system_text() -> None:
-    assert task_of(opening(system="Verify this."), ALL_TOOLS) == "act"
-    assert task_of(opening(system="ROUTE the request."), ()) == "route"
-    assert task_of(opening(system="Please review what was done."), ()) == "verify"
-    assert task_of(opening(system="Answer the customer."), ()) == "write"
+    assert task_of(Conversation(opening(system="Verify this.")), ALL_TOOLS) == "act"
+    assert task_of(Conversation(opening(system="ROUTE the request.")), ()) == "route"
+    assert task_of(Conversation(opening(system="Please review what was done.")), ()) == "verify"
+    assert task_of(Conversation(opening(system="Answer the customer.")), ()) == "write"
 
 
 def test_openai_tool_definitions_are_understood() -> None:
     tools = [{"type": "function", "function": {"name": each.operation}} for each in REFUND]
-    move, _ = ModelPolicy(1, RATES).next_move(make_case(), opening(), tools=tools)
+    move, _ = ModelPolicy(1, RATES).next_move(make_case(), Conversation(opening()), tools=tools)
     assert move.tool == "crm.Customer.find"
 
 

@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 import pytest
+from tests.conformance.service import ADDRESS, PARTNER, SALES_ORDER, Bench, make_case
 
 from pagerproof import sap_wire
 from pagerproof.services.sap import SapParameters, SapService
-from tests.conformance.service import ADDRESS, PARTNER, SALES_ORDER, Bench, make_case
 
 _MEMO = {**SALES_ORDER, "amount": "20.00", "currency": "EUR"}
 
@@ -135,7 +135,7 @@ def test_an_unknown_id_is_a_404_with_the_data_providers_text(operation: str, arg
     assert next(iter(arguments.values())) in error["message"]["value"]
 
 
-# -- time-outs -----------------------------------------------------------------------------------------------------------
+# -- time-outs --------------------------------------------------------------------------------------------------------
 
 
 def test_the_processing_timeout_answers_500_while_the_work_goes_on_and_commits() -> None:
@@ -219,7 +219,7 @@ def test_what_only_queued_is_dropped_when_its_caller_goes() -> None:
     assert bench.service.gauge("calls.abandoned") == 1.0
 
 
-# -- locks, ETags, ranges, quota, session --------------------------------------------------------------------------------
+# -- locks, ETags, ranges, quota, session -----------------------------------------------------------------------------
 
 
 def test_a_second_writer_meets_the_enqueue_lock_as_a_400_with_vl_045() -> None:
@@ -303,7 +303,7 @@ def test_a_fault_expires_the_session_for_one_call() -> None:
     assert len(bench.case.effects) == 1
 
 
-# -- the wire ------------------------------------------------------------------------------------------------------------
+# -- the wire ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_business_error_has_the_recorded_shape() -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pagerproof.tools import BadAnswer, ConnectionLost, ToolError, ToolTimeout
-from pagerproof.valves import CACHED_AGE_HEADER, BreakerOpen, CircuitBreaker, Thresholds, is_cached
-from pagerproof.valves.circuit_breaker import PRESETS, Circuit, State
 from tests.conformance.valve import (
     READ,
     READ_ARGUMENTS,
@@ -23,6 +20,10 @@ from tests.conformance.valve import (
     run,
 )
 
+from pagerproof.tools import BadAnswer, ConnectionLost, ToolTimeout
+from pagerproof.valves import CACHED_AGE_HEADER, BreakerOpen, CircuitBreaker, Thresholds, is_cached
+from pagerproof.valves.circuit_breaker import PRESETS, Circuit, State
+
 # Recorded from pybreaker 1.4.1 (fail_max=5, reset_timeout=60) on a clock of our own: seconds since the last call, the
 # call fails or succeeds, it was let through (+) or refused (-), and the state afterwards (closed or open).
 _PYBREAKER = """
@@ -32,7 +33,7 @@ _PYBREAKER = """
     1f-o 5s-o 20f-o 1f-o 1f-o 1f-o 20f+o 1f-o 1f-o 20f-o 1f-o 1f-o 1s-o 5f-o 1s-o 1f-o
     1s-o 20f-o 1f-o 61s+c 1f+c 5s+c 20f+c 1f+c 1f+c 1f+c 61f+o 5f-o 20f-o 20f-o 61s+c 1f+c
     20f+c 20f+c 1f+c 1f+o 1f-o 5f-o 1f-o 1f-o 1f-o 1s-o 1f-o 61f+o 1f-o 1f-o 1f-o 1f-o
-""".split()
+""".split()  # noqa: SIM905 - a table reads best as words
 
 
 def test_the_states_are_those_that_pybreaker_was_recorded_with() -> None:
@@ -155,10 +156,8 @@ def test_failures_open_the_circuit_and_the_next_call_is_not_sent(failure: object
     desk = FakeDesk(inner)
     toolbox = CircuitBreaker(_FEW).around(inner, desk)
     for _ in range(2):
-        try:
+        with suppress(ToolTimeout, ConnectionLost, BadAnswer):
             run(toolbox.call(READ, READ_ARGUMENTS))
-        except ToolError as error:
-            assert not isinstance(error, BreakerOpen)
     with pytest.raises(BreakerOpen):
         run(toolbox.call(READ, READ_ARGUMENTS))
     assert len(inner.calls) == 2
@@ -179,7 +178,7 @@ def test_an_open_circuit_answers_the_same_read_from_memory_and_says_how_old_it_i
     toolbox = breaker.around(inner, desk)
     run(toolbox.call(READ, READ_ARGUMENTS))
     opened(breaker)
-    desk.clock.time_s = 12.5
+    desk.virtual.time_s = 12.5
     remembered = run(toolbox.call(READ, dict(READ_ARGUMENTS)))
     assert remembered.json() == order()
     assert remembered.headers[CACHED_AGE_HEADER] == "12.500"
@@ -219,7 +218,7 @@ def test_memory_is_bounded_in_number_and_in_age_and_can_be_switched_off() -> Non
         for index in (1, 2, 3):
             run(toolbox.call(READ, {"order_id": f"450000000{index}"}))
         opened(breaker)
-        desk.clock.time_s = age_s
+        desk.virtual.time_s = age_s
         with pytest.raises(BreakerOpen):
             run(toolbox.call(READ, {"order_id": "4500000001"}))
 
@@ -230,7 +229,7 @@ def test_a_good_trial_call_closes_the_circuit_again() -> None:
     desk = FakeDesk(inner)
     toolbox = breaker.around(inner, desk)
     opened(breaker)
-    desk.clock.time_s = 31.0
+    desk.virtual.time_s = 31.0
     assert run(toolbox.call(READ, READ_ARGUMENTS)).ok
     assert desk.marked("circuit_breaker") == [
         "orders.Order.get: open -> half_open",

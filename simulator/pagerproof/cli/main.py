@@ -191,7 +191,7 @@ def demo(
 @_color
 def list_(kind: str, format_: str, color: str) -> int:
     """List what there is of KIND, with a line on each."""
-    from pagerproof.cli.commands import list_command
+    from pagerproof.cli.inspect_commands import list_command
 
     return list_command(kind, format_=format_, color=color)
 
@@ -201,7 +201,7 @@ def list_(kind: str, format_: str, color: str) -> int:
 @_color
 def show(name: str, color: str) -> int:
     """Show one scenario, fault model, agent, oracle, service or valve by NAME: what it does and where it comes from."""
-    from pagerproof.cli.commands import show_command
+    from pagerproof.cli.inspect_commands import show_command
 
     return show_command(name, color=color)
 
@@ -210,7 +210,7 @@ def show(name: str, color: str) -> int:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> int:
     """Check scenario, fault model and intent FILES; every mistake with file:line:column. Exit status 2 if any."""
-    from pagerproof.cli.commands import validate_command
+    from pagerproof.cli.inspect_commands import validate_command
 
     return validate_command(files)
 

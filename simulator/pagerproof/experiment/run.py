@@ -13,6 +13,7 @@ import orjson
 
 from pagerproof.errors import AgentMisbehaved, Interrupted
 from pagerproof.experiment.boundary import Boundary
+from pagerproof.experiment.interruption import Interruption
 from pagerproof.experiment.plan import Plan, services_of, versions, workload_of
 from pagerproof.experiment.simulation import RunEnd, Simulation
 from pagerproof.experiment.stopwatch import perf_counter, process_time, utc_now_text
@@ -21,6 +22,7 @@ from pagerproof.faults.injector import Strike
 from pagerproof.gates import decide, evaluate
 from pagerproof.kernel import SimulationLoop
 from pagerproof.metrics import Baseline, FaultDelivery, RequestTable, RunResult, baseline, summarise
+from pagerproof.model import Verdict
 from pagerproof.oracles import judge
 from pagerproof.protocols import Case, Directory, Scheduler, Service
 from pagerproof.reporting.progress import Snapshot
@@ -37,12 +39,17 @@ _BASELINES = "baselines"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """A run that has ended, wholly or not; `cpu_s` is the process's time from the first arrival to the last digest."""
+    """A run that has ended, wholly or not.
+
+    `scripted` holds the verdicts on the requests that the scenario scripts; `cpu_s` is the process's time from the
+    first arrival to the last digest.
+    """
 
     plan: Plan
     result: RunResult
     folder: RunFolder | None
     table: RequestTable
+    scripted: Mapping[int, Verdict]
     end: RunEnd
     cpu_s: float
 
@@ -126,7 +133,7 @@ class Collector:
     def __init__(self, plan: Plan, spill: EventSpill | None, report: Report | None) -> None:
         self.table = RequestTable()
         self.chain = DigestChain(plan.requests)
-        self.strikes: dict[int, list[Strike]] = {}
+        self.scripted: dict[int, Verdict] = {}
         self._requests = plan.requests
         self._spill = spill
         self._report = report
@@ -144,7 +151,10 @@ class Collector:
         """Take one settled request."""
         digest = request_digest(case.index, case.log)
         self.chain.put(case.index, digest)
-        self.table.add(case, judge(case), digest)
+        verdict = judge(case)
+        self.table.add(case, verdict, digest)
+        if case.truth.scripted:
+            self.scripted[case.index] = verdict
         if self._spill is not None:
             self._spill.add(case.index, case.log)
         self._settled += 1
@@ -177,6 +187,7 @@ def execute(
     report: Report | None = None,
     with_baseline: bool = True,
     report_baseline: Callable[[], object] | None = None,
+    interruption: Interruption | None = None,
 ) -> Execution:
     """Run the plan to its end, or to what stops it, and return what it found.
 
@@ -185,8 +196,10 @@ def execute(
     """
     base = None
     if plan.faults and with_baseline:
-        base = cached_baseline(plan, out, report_baseline)
+        base = cached_baseline(plan, out, report_baseline, interruption)
     stage = set_stage(plan)
+    if interruption is not None:
+        interruption.attach(stage.loop)
     folder = None if out is None else new_run_folder(out, plan.name)
     manifest: dict[str, Any] = {}
     if folder is not None:
@@ -198,7 +211,7 @@ def execute(
     collector = Collector(plan, spill, report)
     simulation = stage.simulation(collector.take)
     collector.watch(simulation, stage.loop)
-    end = simulation.run()
+    end = simulation.run(spin_after_wall_s=plan.scenario.limits.spin_after)
     if spill is not None:
         spill.flush()
     stage.injector.close()
@@ -206,7 +219,15 @@ def execute(
     wall_s, cpu_s = perf_counter() - started_wall_s, process_time() - started_cpu_s
     collector.report_progress()
     result = _result(plan, collector, stage, end, base, wall_s)
-    execution = Execution(plan=plan, result=result, folder=folder, table=collector.table, end=end, cpu_s=cpu_s)
+    execution = Execution(
+        plan=plan,
+        result=result,
+        folder=folder,
+        table=collector.table,
+        scripted=collector.scripted,
+        end=end,
+        cpu_s=cpu_s,
+    )
     if folder is not None:
         _store(folder, manifest, execution)
     return execution
@@ -300,7 +321,9 @@ def _preload_writers() -> None:
 # --- the baseline
 
 
-def cached_baseline(plan: Plan, out: Path | None, announce: Callable[[], object] | None) -> Baseline:
+def cached_baseline(
+    plan: Plan, out: Path | None, announce: Callable[[], object] | None, interruption: Interruption | None = None
+) -> Baseline:
     """Return the fault-free run of the same seed, from the cache below `out` or made now."""
     calm = plan.without_faults()
     path = None if out is None else out / _BASELINES / f"{calm.key()[:32]}.json"
@@ -311,6 +334,8 @@ def cached_baseline(plan: Plan, out: Path | None, announce: Callable[[], object]
     if announce is not None:
         announce()
     stage = set_stage(calm)
+    if interruption is not None:
+        interruption.attach(stage.loop)
     started_wall_s = perf_counter()
     collector = Collector(calm, None, None)
     end = stage.simulation(collector.take).run()

@@ -16,6 +16,7 @@ from pagerproof.faults import triggers
 from pagerproof.faults.effects import Context, Effect, Masks, Observable, build, check_service
 from pagerproof.model import Operation
 from pagerproof.protocols import Call, Decision, Service
+from pagerproof.rng import key_of
 from pagerproof.scenario.fault_model import FaultModel, Index, Trigger
 from pagerproof.scenario.schema import FaultUse
 
@@ -31,6 +32,7 @@ class ArmedFault:
 
     __slots__ = (
         "_concurrent",
+        "_count_key",
         "_nth",
         "_only_first",
         "_requests_max",
@@ -57,6 +59,7 @@ class ArmedFault:
         "strikes_total",
         "struck",
         "threshold",
+        "title",
         "under_way",
         "weather",
     )
@@ -75,6 +78,7 @@ class ArmedFault:
         self.order = order
         self.fault = use.id or use.use
         self.model = model.id
+        self.title = model.title
         self.evidence = model.evidence
         self.expect: Literal["required", "armed"] = use.expect
         model = _with_parameters(model, use, self.fault)
@@ -94,6 +98,7 @@ class ArmedFault:
         self._set_limits(model, services, requests)
         self._only_first = use.only == "first"
         self.counts = self._nth is not None
+        self._count_key = key_of(0, "fault", self.fault, "calls")
         self.struck: set[int] = set()  # requests; filled only where something depends on it
         self.requests: set[int] = set()
         self.under_way = 0
@@ -185,7 +190,7 @@ class ArmedFault:
         return True
 
     def _count(self, call: Call) -> int:
-        key = ("fault", self.fault)
+        key = self._count_key
         count = call.case.occurrences.get(key, 0) + 1
         call.case.occurrences[key] = count
         return count

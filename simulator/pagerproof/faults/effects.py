@@ -357,5 +357,7 @@ def check_service(setting: spec.Effect, service: Service, fault: str) -> None:
         needed = "commit"
     if isinstance(setting.spec, spec.AnswerWith) and setting.spec.by == "service":
         needed = "fail_before"
+    if isinstance(setting.spec, spec.Hold) and setting.spec.resource.partition(".")[0] != service.name:
+        raise UsageError(f"fault {fault}: {setting.spec.resource!r} is no resource of {service.name}, which it strikes")
     if needed is not None and needed not in service.disturbances():
         raise UsageError(f"fault {fault}: the service {service.name} knows no effect {setting.kind!r}")

@@ -21,7 +21,7 @@ def decoded(answer: Answer) -> Any:
     if not 200 <= answer.status < 300:
         return None
     try:
-        return json.loads(answer.body)
+        return orjson.loads(answer.body)
     except ValueError:
         return None
 

@@ -222,6 +222,8 @@ class FaultInjector:
         """
         outer = ""
         for decision in decisions:
+            if decision.fate != "drawn":
+                continue  # the run's end came first
             own = [layer for layer in layers if layer.decision is decision]
             took_place = [layer for layer in own if layer.delivered()]
             if not own[0].reached and outer and seen != "waited":
@@ -240,8 +242,6 @@ class FaultInjector:
             outer = decision.fault
 
     def _end(self, call: Call, decision: Decision, fate: str, by: str) -> None:
-        if decision.fate != "drawn":
-            return  # the run's end came first
         decision.fate = fate
         decision.by = by
         if self._under_way.pop(decision, None) is not None:
@@ -263,6 +263,7 @@ class FaultInjector:
                 fault.decisions,
                 fault=fault.fault,
                 model=fault.model,
+                title=fault.title,
                 eligible=sum(
                     plan.calls for plan in self._plans.values() if plan.operation.full_name in fault.operations
                 ),

@@ -21,6 +21,7 @@ class DeliveryRow:
 
     fault: str
     model: str
+    title: str
     eligible: int
     drawn: int
     limited: int
@@ -46,7 +47,15 @@ class DeliveryRow:
 
 
 def account(
-    decisions: Iterable[Decision], *, fault: str, model: str, eligible: int, evidence: str, expect: str, observable: str
+    decisions: Iterable[Decision],
+    *,
+    fault: str,
+    model: str,
+    title: str,
+    eligible: int,
+    evidence: str,
+    expect: str,
+    observable: str,
 ) -> DeliveryRow:
     """Return the row that these decisions of one fault add up to."""
     drawn = seen = scripted = 0
@@ -62,6 +71,7 @@ def account(
     return DeliveryRow(
         fault=fault,
         model=model,
+        title=title,
         eligible=eligible,
         drawn=drawn,
         limited=fates["limited"],

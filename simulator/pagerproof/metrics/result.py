@@ -122,9 +122,10 @@ class Spread:
 class Amplification:
     """Physical calls per logical call of one operation.
 
-    A logical call is one operation with one set of arguments in one request (for the model: one call that is not a
-    retry). `by_retries` is what retries multiply, `by_agent` what asking the same again multiplies; their product is
-    `ratio`. `worst` is the highest number of physical calls for an average logical call in one request.
+    A logical call is one operation with one set of arguments in one request; a read after a write is another one, and
+    for the model every call that is not a retry. `by_retries` is what retries multiply, `by_agent` what asking the same
+    again multiplies; their product is `ratio`. `worst` is the highest number of physical calls for an average logical
+    call in one request.
     """
 
     operation: str

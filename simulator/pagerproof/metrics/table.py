@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pagerproof.events import ANSWERED, BROKE, CALLED, TIMED_OUT, VALVE
 from pagerproof.metrics.result import Example
 from pagerproof.model import Outcome, Verdict
+from pagerproof.oracles.reading import MODEL_OPERATION, damages, is_read
 from pagerproof.protocols import Case, Decision
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
 _OUTCOME_CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
-_MODEL_OPERATION = "llm.Chat.create"
 
 # One row: what is text is the code of a word kept once.
 _ROW = struct.Struct("<I5d4IHH7IHHBBdf32s")
@@ -185,20 +185,24 @@ class RequestTable:
 
     def _read_log(self, case: Case, scripted: bool) -> tuple[tuple[str, ...], float]:
         """Count calls and note bad answers; return the valves that acted and the worst amplification."""
-        purposes: dict[tuple[str, str], int] = {}
-        model_calls = model_retries = tool_calls = 0
+        purposes: dict[tuple[str, str, int], int] = {}
+        model_calls = model_retries = tool_calls = writes = 0
         valves: dict[str, None] | None = None
         bad = False
         for event in case.log:
             kind = event[1]
             if kind == CALLED:
-                if event[2] == _MODEL_OPERATION:
+                if event[2] == MODEL_OPERATION:
                     model_calls += 1
                     if event[4] > 1:
                         model_retries += 1
                 else:
                     tool_calls += 1
-                    purpose = (event[2], event[5])
+                    if is_read(event[2]):
+                        purpose = (event[2], event[5], writes)
+                    else:
+                        writes += 1
+                        purpose = (event[2], event[5], 0)
                     purposes[purpose] = purposes.get(purpose, 0) + 1
             elif kind == ANSWERED:
                 if event[4] >= 429 and (event[4] == 429 or event[4] >= 500):
@@ -217,7 +221,7 @@ class RequestTable:
                 worst = self._count_model(model_calls, model_retries)
             if len(purposes) == tool_calls:
                 counts = self._calls
-                for operation, _ in purposes:
+                for operation, _, _ in purposes:
                     count = counts.get(operation)
                     if count is None:
                         count = counts[operation] = CallCounts(worst=1.0)
@@ -228,7 +232,7 @@ class RequestTable:
         return (tuple(valves) if valves else ()), worst
 
     def _count_model(self, physical: int, retries: int) -> float:
-        count = self._calls.setdefault(_MODEL_OPERATION, CallCounts())
+        count = self._calls.setdefault(MODEL_OPERATION, CallCounts())
         logical = max(physical - retries, 1)
         count.logical += logical
         count.physical += physical
@@ -237,9 +241,9 @@ class RequestTable:
         count.worst = max(count.worst, ratio)
         return ratio
 
-    def _count_tools(self, case: Case, purposes: dict[tuple[str, str], int]) -> float:
+    def _count_tools(self, case: Case, purposes: dict[tuple[str, str, int], int]) -> float:
         here: dict[str, list[int]] = {}
-        for (operation, _), physical in purposes.items():
+        for (operation, _, _), physical in purposes.items():
             counted = here.setdefault(operation, [0, 0, 0])
             counted[0] += 1
             counted[1] += physical
@@ -257,11 +261,7 @@ class RequestTable:
         return worst
 
     def _read_recovery(self, case: Case) -> None:
-        changed = {
-            decision.call
-            for decision in case.decisions
-            if decision.fate == "delivered" and decision.observable == "result"
-        }
+        changed = {decision.call for decision in case.decisions if damages(decision)}
         bad_since: dict[str, float] = {}
         for event in case.log:
             kind = event[1]

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 from pagerproof.events import ANSWERED, CALLED, VALVE
 from pagerproof.model import Finding, ReplyStatus
-from pagerproof.oracles.reading import is_read
+from pagerproof.oracles.reading import damages, is_read
 from pagerproof.protocols import Case
 
 
 class DamagedData:
     """Tags requests that read a damaged answer under a good status, asked nobody again, and ended as done.
 
-    Damaged: a fault with a result to observe was delivered into a read's 2xx answer and its bytes were read. Noticed:
-    a valve acted, or the same operation was called again, anywhere after that answer.
+    Damaged: a fault with a result to observe was delivered into a read's 2xx answer and its bytes were read; effects
+    that leave an answer whole (stale, slow, refused) do not count. Noticed: a valve acted, or the same operation was
+    called again, anywhere after that answer.
     """
 
     name = "damage"
@@ -28,10 +29,7 @@ class DamagedData:
         damaged = {
             decision.call: decision
             for decision in case.decisions
-            if decision.fate == "delivered"
-            and decision.seen
-            and decision.observable == "result"
-            and is_read(decision.operation)
+            if decision.seen and damages(decision) and is_read(decision.operation)
         }
         if not damaged:
             return ()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from pagerproof.events import ANSWERED, BROKE, CALLED, CANCELLED, LEDGER, REPLIED, TIMED_OUT
 from pagerproof.model import ExpectedEffect, LedgerEntry
-from pagerproof.protocols import Case
+from pagerproof.protocols import Case, Decision
 
 MODEL_OPERATION = "llm.Chat.create"
 
 _READING_VERBS = frozenset({"get", "find", "list", "search", "track", "slots", "open", "verify"})
+_LEAVES_IT_WHOLE = frozenset({"delay", "drop_connection", "expire_session", "hold", "slow_work", "stale", "timeout"})
 _ENDS_OF_CALL = frozenset({ANSWERED, TIMED_OUT, BROKE, CANCELLED})
-_WITHOUT_MINOR_UNITS = frozenset({"JPY", "KRW", "CLP", "VND", "ISK"})
 
 
 def service_of(operation: str) -> str:
@@ -20,17 +21,18 @@ def service_of(operation: str) -> str:
     return operation.partition(".")[0]
 
 
+@cache
 def is_read(operation: str) -> bool:
     """Whether the operation's verb only reads; unknown verbs count as writes."""
     return operation.rpartition(".")[2] in _READING_VERBS
 
 
 def money(amount_minor: int | None, currency: str = "") -> str:
-    """Return `129.80 EUR` for 12980 minor units, and the empty text where no money moves."""
-    if amount_minor is None:
-        return ""
-    amount = str(amount_minor) if currency in _WITHOUT_MINOR_UNITS else f"{amount_minor / 100:.2f}"
-    return f"{amount} {currency}".rstrip()
+    """Return `129.80 EUR` for 12980 minor units, and the empty text where no money moves.
+
+    Every currency of the simulated world has two decimals.
+    """
+    return "" if amount_minor is None else f"{amount_minor / 100:.2f} {currency}".rstrip()
 
 
 def operation_of(case: Case, call: int) -> str:
@@ -91,6 +93,15 @@ def fate_of(case: Case, operation: str) -> str:
     if not calls:
         return f"{operation} was never called"
     return f"{calls} call{'s' * (calls > 1)} to {operation}, the last {end}"
+
+
+def damages(decision: Decision) -> bool:
+    """Whether the fault was delivered into the bytes of an answer; what leaves an answer whole does not count."""
+    return (
+        decision.fate == "delivered"
+        and decision.observable == "result"
+        and not _LEAVES_IT_WHOLE.issuperset(decision.detail.split("+"))
+    )
 
 
 def faults_before(case: Case, operation: str, upto_call: int = 0) -> tuple[str, ...]:

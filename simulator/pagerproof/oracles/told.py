@@ -238,7 +238,7 @@ def _wrong_money_back(case: Case, text: str) -> str:
 
 def _is_true_amount(amounts: Iterable[int], token: str) -> bool:
     readings = _readings(token)
-    return any(Decimal(money(amount)) in readings or Decimal(amount) in readings for amount in amounts)
+    return any(Decimal(money(amount)) in readings for amount in amounts)
 
 
 def _is_known_amount(case: Case, token: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the renderers on a terminal share: text made harmless, hanging indents, tables that turn into lines, commands."""
+"""What renderers on a terminal share: harmless text, hanging indents, tables that turn into lines, commands to copy."""
 
 from __future__ import annotations
 
@@ -105,9 +105,7 @@ def print_command(console: Console, lead: str, command: str) -> None:
     console.print(line, soft_wrap=True)
 
 
-def print_table(
-    console: Console, title: str, columns: Sequence[Column], rows: Sequence[Sequence[Text | str]]
-) -> None:
+def print_table(console: Console, title: str, columns: Sequence[Column], rows: Sequence[Sequence[Text | str]]) -> None:
     """Print a table; where the console is too narrow for its columns, each row as a few lines that say the same."""
     texts = [[_cell(cell) for cell in row] for row in rows]
     if title:

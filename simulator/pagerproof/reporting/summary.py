@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from pagerproof.metrics.result import GateResult, RunResult, Spread, StripBin
 from pagerproof.model import Outcome
+from pagerproof.reporting.layout import (
+    SEPARATOR,
+    Column,
+    print_command,
+    print_hanging,
+    print_lines,
+    print_table,
+    visible,
+)
 from pagerproof.units import show_duration
 
 STYLES = {
@@ -25,10 +33,13 @@ STYLES = {
     Outcome.RESOLVED: "green",
 }
 VERDICT_STYLES = {"go": "bold green", "no-go": "bold red", "inconclusive": "bold yellow", "baseline": "bold cyan"}
+GATE_MARKS = {"pass": ("pass", "green"), "fail": ("FAIL", "bold red"), "no_samples": ("none", "yellow")}
 _SHADES = " ░▒▓█"
 _ASCII_SHADES = " .:*#"
 _LABEL_COLUMNS = 22
 _INDICES_SHOWN = 6
+_CELLS_SHOWN = 15
+_EXAMPLES_SHOWN = 5
 
 
 def print_summary(console: Console, result: RunResult, *, run_folder: str = "") -> None:
@@ -51,110 +62,101 @@ def words(name: str) -> str:
 
 
 def _heading(console: Console, result: RunResult) -> None:
-    console.print(Text(result.title, style="bold"))
-    console.print(
-        f"{result.scenario}: {result.requests:,} requests through {result.agent}, seed {result.seed}, "
-        f"{show_duration(result.virtual_s)} of virtual time in {show_duration(result.wall_s)}",
+    print_lines(console, Text(visible(result.title), style="bold"))
+    print_lines(
+        console,
+        Text(
+            f"{visible(result.scenario)}: {result.requests:,} requests through {visible(result.agent)}, "
+            f"seed {result.seed}, {show_duration(result.virtual_s)} of virtual time in {show_duration(result.wall_s)}"
+        ),
     )
-    console.print(f"digest {result.digest}", style="dim")
+    print_lines(console, Text(f"digest {visible(result.digest)}\n", style="dim"))
 
 
-def _table(title: str, *columns: tuple[str, str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, justify in columns:
-        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
-    return table
+_DELIVERY = ("eligible", "drawn", "limited", "preempted", "cancelled", "delivered", "seen", "unread", "scripted")
 
 
 def _delivery(console: Console, result: RunResult) -> None:
     if not result.faults:
         return
-    numbers = ("eligible", "drawn", "limited", "preempted", "cancelled", "delivered", "seen", "unread", "scripted")
-    table = _table(
+    numbers = [name for name in _DELIVERY if any(getattr(row, name) for row in result.faults)]
+    print_table(
+        console,
         "Delivery of faults (drawn = limited + preempted + cancelled + delivered)",
-        ("fault model", "left"),
-        *((name, "right") for name in numbers),
-        ("evidence", "left"),
+        [Column(name="fault model"), *(Column(name=name, right=True) for name in numbers), Column(name="evidence")],
+        [
+            [
+                row.id,
+                *(f"{getattr(row, name):,}" if getattr(row, name) else SEPARATOR for name in numbers),
+                row.evidence,
+            ]
+            for row in result.faults
+        ],
     )
-    for row in result.faults:
-        figures = [f"{getattr(row, name):,}" if getattr(row, name) else "·" for name in numbers]
-        table.add_row(row.id, *figures, row.evidence)
-    console.print(table)
+    never = [name for name in _DELIVERY if name not in numbers]
+    if never:
+        print_lines(console, Text(f"of all of them: none {', none '.join(never)}\n", style="dim"))
     if result.not_exercised:
-        console.print(f"not exercised: {', '.join(result.not_exercised)}\n", style="yellow")
+        print_hanging(console, Text("not exercised: "), ", ".join(result.not_exercised), style="yellow", indent=2)
+        console.print()
 
 
 def _matrix(console: Console, result: RunResult) -> None:
     if not result.matrix:
         return
-    table = _table(
-        "Faults by tool: requests that met them, and what became of those (scripted ones apart)",
-        ("fault", "left"),
-        ("tool", "left"),
-        ("calls", "right"),
-        ("requests", "right"),
-        ("resolved", "right"),
-        ("escalated", "right"),
-        ("failed", "right"),
-    )
     ranked = sorted(result.matrix, key=lambda cell: (-cell.failed, -cell.requests, cell.fault, cell.tool))
-    shown = [cell for cell in ranked if cell.requests][:15]
-    for cell in shown:
-        failed = Text(str(cell.failed), style="red" if cell.failed else "dim")
-        table.add_row(
-            cell.fault,
-            cell.tool,
-            f"{cell.calls:,}",
-            f"{cell.requests:,}",
-            f"{cell.resolved:,}",
-            f"{cell.escalated:,}",
-            failed,
-        )
-    console.print(table)
+    shown = [cell for cell in ranked if cell.requests][:_CELLS_SHOWN]
+    names = ("calls", "requests", "resolved", "escalated", "failed")
+    print_table(
+        console,
+        "Faults by tool: requests that met them, and what became of those (scripted ones apart)",
+        [Column(name="fault"), Column(name="tool"), *(Column(name=name, right=True) for name in names)],
+        [
+            [
+                cell.fault,
+                cell.tool,
+                f"{cell.calls:,}",
+                f"{cell.requests:,}",
+                f"{cell.resolved:,}",
+                f"{cell.escalated:,}",
+                Text(f"{cell.failed:,}", style="red" if cell.failed else "dim"),
+            ]
+            for cell in shown
+        ],
+    )
     if len(ranked) > len(shown):
-        console.print(f"… and {len(ranked) - len(shown)} more cells in the JSON document\n", style="dim")
+        print_lines(console, Text(f"… and {len(ranked) - len(shown):,} more cells in the JSON document\n", style="dim"))
 
 
 def _figures(console: Console, result: RunResult) -> None:
-    table = _table(
-        "Figures",
-        ("", "left"),
-        ("n", "right"),
-        ("p50", "right"),
-        ("p95", "right"),
-        ("p99", "right"),
-        ("max", "right"),
-    )
+    rows: list[list[Text | str]] = []
     for spread in result.latency:
-        table.add_row(f"latency, {words(spread.label)}", f"{spread.n:,}", *_quantiles(spread, show_duration))
+        rows.append([f"latency, {words(spread.label)}", f"{spread.n:,}", *_quantiles(spread, show_duration)])
     for spread in result.cost:
-        table.add_row(f"cost, {words(spread.label)}", f"{spread.n:,}", *_quantiles(spread, lambda usd: f"{usd:.4f} $"))
+        rows.append([f"cost, {words(spread.label)}", f"{spread.n:,}", *_quantiles(spread, "{:.4f} $".format)])
     for recovery in result.recovery:
         if recovery.service == "all":
-            table.add_row(
-                f"recovery ({recovery.censored:,} never)",
-                f"{recovery.n:,}",
-                *(
-                    "·" if value is None else show_duration(value)
-                    for value in (recovery.p50_s, recovery.p95_s, None, recovery.max_s)
-                ),
-            )
-    console.print(table)
+            times = (recovery.p50_s, recovery.p95_s, None, recovery.max_s)
+            shown = [SEPARATOR if value is None else show_duration(value) for value in times]
+            rows.append([f"recovery ({recovery.censored:,} never)", f"{recovery.n:,}", *shown])
+    if rows:
+        quantiles = (Column(name=name, right=True) for name in ("n", "p50", "p95", "p99", "max"))
+        print_table(console, "Figures", [Column(name=""), *quantiles], rows)
     if result.cost_per_resolved_usd is not None:
-        console.print(f"cost per resolved request: {result.cost_per_resolved_usd:.4f} USD")
+        print_lines(console, Text(f"cost per resolved request: {result.cost_per_resolved_usd:.4f} USD"))
     worst = sorted(result.amplification, key=lambda each: -each.ratio)[:3]
     if worst:
         text = ", ".join(f"{each.operation} ×{each.ratio:.2f} (worst request ×{each.worst:.0f})" for each in worst)
-        console.print(f"retry amplification: {text}")
+        print_hanging(console, Text("retry amplification: "), text, indent=2)
     if result.baseline is not None:
         base = result.baseline
         good = base.outcomes.get("resolved", 0) / max(base.requests, 1)
-        console.print(f"without faults, same seed: {good:.1%} resolved (made in {show_duration(base.wall_s)}, cached)")
+        text = f"{good:.1%} resolved (made in {show_duration(base.wall_s)}, cached)"
+        print_hanging(console, Text("without faults, same seed: "), text, indent=2)
     console.print()
 
 
-def _quantiles(spread: Spread, show: object) -> list[str]:
-    assert callable(show)
+def _quantiles(spread: Spread, show: Callable[[float], str]) -> list[str]:
     return [show(value) for value in (spread.p50, spread.p95, spread.p99, spread.max)]
 
 
@@ -162,7 +164,7 @@ def _strip(console: Console, result: RunResult) -> None:
     """One lane per outcome over the whole index range; a column's shade is the share of its requests."""
     if not result.strip:
         return
-    columns = max(10, min(len(result.strip), console.width - _LABEL_COLUMNS - 1))
+    columns = max(8, min(len(result.strip), console.width - _LABEL_COLUMNS - 1))
     bins = _merged(result.strip, columns)
     unicode = console.encoding.lower().startswith("utf")
     shades = _SHADES if unicode else _ASCII_SHADES
@@ -173,20 +175,24 @@ def _strip(console: Console, result: RunResult) -> None:
             continue
         cells = "".join(_shade(shades, each.outcomes.get(outcome.value, 0), each.requests) for each in bins)
         label = f"{words(outcome.value):<14}{count:>7,} "
-        console.print(Text.assemble(label, (cells, STYLES[outcome])), no_wrap=True, overflow="crop")
+        console.print(Text.assemble(label, (cells, STYLES[outcome])), soft_wrap=True)
     marks = [" "] * len(bins)
     for change in result.change_points:
         marks[_column_of(bins, change.index)] = "^"
     for index in result.scripted:
         marks[_column_of(bins, index)] = "s"
-    console.print(f"{'':<{_LABEL_COLUMNS}}{''.join(marks)}".rstrip(), no_wrap=True, overflow="crop")
+    if "".join(marks).strip():
+        console.print(f"{'':<{_LABEL_COLUMNS}}{''.join(marks)}".rstrip(), soft_wrap=True)
     last = f"{result.strip[-1].last:,}"
-    console.print(f"{'index':<{_LABEL_COLUMNS}}1{last:>{max(len(bins) - 1, len(last) + 1)}}", no_wrap=True)
+    first = f"{result.strip[0].first:,}"
+    axis = f"{first}{last:>{max(len(bins) - len(first), len(last) + 1)}}"
+    console.print(f"{'index':<{_LABEL_COLUMNS}}{axis}", soft_wrap=True)
     for change in result.change_points:
-        console.print(f"  ^ at {change.index:,} the failure rate goes from {change.before:.2%} to {change.after:.2%}")
+        text = f"at {change.index:,} the failure rate goes from {change.before:.2%} to {change.after:.2%}"
+        print_hanging(console, Text("  ^ "), text)
     if result.scripted:
         listed = ", ".join(f"{index:,}" for index in result.scripted)
-        console.print(f"  s scripted, outside of rates and change points: {listed}")
+        print_hanging(console, Text("  s "), f"scripted, outside of rates and change points: {listed}")
     console.print()
 
 
@@ -234,25 +240,29 @@ def _modes(console: Console, result: RunResult) -> None:
     if not result.failure_modes:
         console.print("no failure\n")
         return
-    table = _table(
+    print_table(
+        console,
         "Failure modes by request index",
-        ("failure mode", "left"),
-        ("outcome", "left"),
-        ("requests", "right"),
-        ("first", "right"),
-        ("first unscripted", "right"),
-        ("indices", "left"),
+        [
+            Column(name="failure mode"),
+            Column(name="outcome"),
+            Column(name="requests", right=True),
+            Column(name="first", right=True),
+            Column(name="unscripted", right=True),
+            Column(name="indices", flexible=True),
+        ],
+        [
+            [
+                Text(visible(words(each.mode)), style=STYLES[Outcome(each.outcome)]),
+                words(each.outcome),
+                f"{each.count:,}",
+                str(each.first_index),
+                SEPARATOR if each.first_unscripted is None else str(each.first_unscripted),
+                _few(each.indices),
+            ]
+            for each in result.failure_modes
+        ],
     )
-    for each in result.failure_modes:
-        table.add_row(
-            Text(words(each.mode), style=STYLES[Outcome(each.outcome)]),
-            words(each.outcome),
-            f"{each.count:,}",
-            str(each.first_index),
-            "·" if each.first_unscripted is None else str(each.first_unscripted),
-            _few(each.indices),
-        )
-    console.print(table)
 
 
 def _few(indices: Iterable[int]) -> str:
@@ -265,29 +275,27 @@ def _examples(console: Console, result: RunResult, run_folder: str) -> None:
     if not result.examples:
         return
     console.print(Text("Look at these first", style="bold"))
-    for each in result.examples[:5]:
+    for each in result.examples[:_EXAMPLES_SHOWN]:
         because = f" [after {', '.join(each.faults)}]" if each.faults else ""
         scripted = " (scripted)" if each.scripted else ""
-        console.print(Text(f"  {each.index}{scripted}: {each.message}{because}"))
-        console.print(f"    pagerproof replay {each.index}{_run_option(run_folder)}", style="cyan", soft_wrap=True)
+        print_hanging(console, Text(f"  {each.index}{scripted}: "), f"{each.message}{because}", indent=4)
+        print_command(console, "    ", replay_command(each.index, run_folder))
     console.print()
 
 
-def _run_option(run_folder: str) -> str:
-    return f" --run {run_folder}" if run_folder else ""
+def replay_command(index: int, run_folder: str) -> str:
+    """Return what to type to see a request of a run again."""
+    return f"pagerproof replay {index}" + (f" --run {shlex.quote(run_folder)}" if run_folder else "")
 
 
 def _gates(console: Console, gates: Sequence[GateResult]) -> None:
     for gate in gates:
-        mark, style = {"pass": ("pass", "green"), "fail": ("FAIL", "bold red")}.get(gate.status, ("none", "yellow"))
+        mark, style = GATE_MARKS[gate.status]
         notes = ", ".join(
             note for note in (gate.source, gate.evidence, "model input" if gate.model_input else "") if note
         )
-        console.print(
-            Text.assemble(
-                (f"  {mark} ", style), gate.expression, f"   observed {show_observed(gate)}", (f"   ({notes})", "dim")
-            )
-        )
+        lead = Text.assemble((f"  {mark} ", style))
+        print_hanging(console, lead, f"{gate.expression}   observed {show_observed(gate)}   ({notes})")
     if gates:
         console.print()
 
@@ -306,13 +314,15 @@ def show_observed(gate: GateResult) -> str:
 
 def _verdict(console: Console, result: RunResult) -> None:
     word = result.verdict.word
-    console.print(Text.assemble((word.upper(), VERDICT_STYLES.get(word, "bold")), f"  {result.verdict.heading}"))
+    lead = Text.assemble((word.upper(), VERDICT_STYLES.get(word, "bold")), "  ")
+    print_hanging(console, lead, result.verdict.heading)
     for reason in result.verdict.reasons:
-        console.print(Text(f"  - {reason}"))
+        print_hanging(console, Text("  - "), reason)
     if result.covers:
-        console.print(Text(result.covers, style="dim"))
+        print_hanging(console, Text(), result.covers, style="dim")
     if result.interrupted:
-        console.print(Text("  this run was cut short: its figures cover what had settled", style="yellow"))
+        text = "this run was cut short: its figures cover what had settled"
+        print_hanging(console, Text("  "), text, style="yellow")
 
 
 def _next(console: Console, result: RunResult, run_folder: str) -> None:
@@ -320,6 +330,7 @@ def _next(console: Console, result: RunResult, run_folder: str) -> None:
         return
     last = result.examples[0].index if result.examples else result.requests
     index = result.scripted[-1] if result.scripted else last
-    console.print(f"\nrun        {run_folder}", soft_wrap=True)
-    console.print(f"see again  pagerproof report {run_folder}", soft_wrap=True)
-    console.print(f"replay     pagerproof replay {index}{_run_option(run_folder)}", soft_wrap=True)
+    console.print()
+    print_command(console, "run        ", run_folder)
+    print_command(console, "see again  ", f"pagerproof report {shlex.quote(run_folder)}")
+    print_command(console, "replay     ", replay_command(index, run_folder))

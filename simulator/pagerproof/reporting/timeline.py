@@ -15,6 +15,7 @@ from pagerproof.units import show_duration
 _TEXT_SHOWN = 600
 _BODY_SHOWN = 320
 _CHAT = "llm.Chat.create"
+_WITHOUT_ANSWER = frozenset({events.TIMED_OUT, events.BROKE, events.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,15 @@ def timeline_lines(case: Case) -> list[Line]:
             lines.append(Line(at, "fault", f"#{call} fault", f"{name}: {detail}{mark}"))
         else:
             lines.append(Line(at, *_plain(kind, name, call, detail)))
+            if kind in _WITHOUT_ANSWER:
+                lines.extend(_unheard(at, call, real))
     return lines
+
+
+def _unheard(at: float, call: int, real: Mapping[int, list[bytes]]) -> Iterator[Line]:
+    """What the service really answered to a call whose caller never heard it, now or later."""
+    for truth in real.get(call, []):
+        yield Line(at, "truth", f"#{call} service sent", f"{_readable(truth)} (unheard)")
 
 
 def _plain(kind: str, name: str, call: int, detail: str) -> tuple[str, str, str]:
@@ -169,8 +178,7 @@ def _said_by_model(status: int, body: bytes) -> str:
 def _readable(body: bytes) -> str:
     if not body:
         return "(empty body)"
-    text = body.decode("utf-8", "replace")
-    return _shortened(text, _BODY_SHOWN) if text.isprintable() else _shortened(repr(text)[1:-1], _BODY_SHOWN)
+    return _shortened(body.decode("utf-8", "replace"), _BODY_SHOWN)
 
 
 def _shortened(text: str, limit: int) -> str:
@@ -199,13 +207,13 @@ def ledger_lines(case: Case) -> list[str]:
 
 def _entry(entry: LedgerEntry) -> str:
     return (
-        f"{entry.service}.{entry.kind} on {entry.entity}{_money(entry.amount_minor)}"
+        f"{entry.service}.{entry.kind} on {entry.entity}{_money(entry.amount_minor, entry.currency)}"
         f" — document {entry.document}, call #{entry.call}"
     )
 
 
-def _money(amount_minor: int | None) -> str:
-    return "" if amount_minor is None else f" of {amount_minor / 100:.2f}"
+def _money(amount_minor: int | None, currency: str = "") -> str:
+    return "" if amount_minor is None else f" of {amount_minor / 100:.2f} {currency}".rstrip()
 
 
 def replay_document(replay: Replay) -> dict[str, Any]:

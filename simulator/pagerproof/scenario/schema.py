@@ -148,11 +148,16 @@ class AgentUse(Strict):
 
 
 class Limits(Strict):
-    """Where the simulator itself ends a request that does not end: the outcome is then `runaway`."""
+    """Where the simulator itself ends a request that does not end: the outcome is then `runaway`.
+
+    `horizon` ends the run at that virtual time; `spin_after` is wall-clock time, after which a callback that never
+    awaits is taken to spin.
+    """
 
     calls_per_request: int = Field(default=60, ge=1)
     cost_per_request_usd: float = Field(default=5.0, gt=0)
     horizon: Seconds | None = Field(default=None, gt=0)
+    spin_after: Seconds = Field(default=10.0, gt=0)
 
 
 class Gate(Strict):

@@ -111,8 +111,9 @@ class SimulatedService:
         """The caller has gone: work that only queued is dropped, anything else goes on."""
         self._disturbed.pop(call, None)
         job = self._jobs.get(call)
-        if job is None or job.respond is None:
+        if job is None or job.respond is None or job.left:
             return
+        job.left = True
         self._abandoned += 1
         if self.parameters.leak_connections or job.disturbed.leak_connection:
             self._leaked += 1

@@ -63,9 +63,14 @@ UNDISTURBED = Disturbance()
 
 
 class Job:
-    """A call while a service has it. `respond` is None once it was answered; `copy` counts repeated executions."""
+    """A call while a service has it.
 
-    __slots__ = ("applies", "arguments", "blocked", "call", "copy", "cut", "disturbed", "early", "lock", "plan",
+    `respond` is None once it was answered; `applies` is False where a fault loses the write; `lock` is the entity it
+    has locked; `blocked`: somebody else had that lock; `cut`: the run limit ends it; `left`: its caller has gone;
+    `copy` counts repeated executions.
+    """
+
+    __slots__ = ("applies", "arguments", "blocked", "call", "copy", "cut", "disturbed", "early", "left", "lock", "plan",
                  "respond", "ticket")  # fmt: skip
 
     def __init__(self, call: Call, plan: Plan, respond: Respond) -> None:
@@ -80,4 +85,5 @@ class Job:
         self.applies = True
         self.blocked = False
         self.cut = False
+        self.left = False
         self.copy = 0

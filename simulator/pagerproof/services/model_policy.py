@@ -62,7 +62,7 @@ from pagerproof.rng import key_of, sub_key
 from pagerproof.services.model_act import BEHAVIOURS, Move, act
 from pagerproof.services.model_rates import Chances, ModelRates
 from pagerproof.services.model_talk import route, verify, write
-from pagerproof.services.model_walk import Turn
+from pagerproof.services.model_walk import Conversation, Turn
 
 _ROUTE_WORDS = ("route", "classify", "triage")
 _VERIFY_WORDS = ("verify", "review", "check")
@@ -89,7 +89,7 @@ class ModelPolicy:
     def next_move(
         self,
         case: Case,
-        messages: Sequence[Mapping[str, Any]],
+        conversation: Conversation,
         *,
         tools: Sequence[Any] = (),
         temperature: float = 0.0,
@@ -100,10 +100,10 @@ class ModelPolicy:
 
         `streams` counts the answers being generated, this one included; `forced` is one of BEHAVIOURS or empty.
         """
-        task = task_of(messages, tools)
+        task = task_of(conversation, tools)
         turn = Turn(
             case,
-            messages,
+            conversation,
             _offered(tools) if tools else _NO_TOOLS,
             self.rates,
             Chances(self.rates, task, case.truth.difficulty, temperature, streams),
@@ -114,12 +114,11 @@ class ModelPolicy:
         return move, turn.key
 
 
-def task_of(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any]) -> str:
+def task_of(conversation: Conversation, tools: Sequence[Any]) -> str:
     """Return what the model is asked to do: act (it was given tools), route, verify or write (by the system text)."""
     if tools:
         return "act"
-    system = next((str(m.get("content") or "") for m in messages if m.get("role") in {"system", "developer"}), "")
-    text = system.lower()
+    text = conversation.system.lower()
     if any(word in text for word in _ROUTE_WORDS):
         return "route"
     if any(word in text for word in _VERIFY_WORDS):
@@ -133,12 +132,16 @@ def went_astray(behaviour: str) -> bool:
 
 
 def _offered(tools: Sequence[Any]) -> frozenset[str]:
-    names = tuple(tools) if isinstance(tools[0], str) else tuple(_tool_name(tool) for tool in tools)
-    offered = _toolsets.get(names)
+    names = tuple(tools)
+    try:
+        offered = _toolsets.get(names)
+    except TypeError:  # definitions as mappings cannot be hashed
+        names = tuple(_tool_name(tool) for tool in tools)
+        offered = _toolsets.get(names)
     if offered is None:
         if len(_toolsets) >= _TOOLSETS_MAX:
             _toolsets.clear()
-        offered = _toolsets[names] = frozenset(names)
+        offered = _toolsets[names] = frozenset(map(_tool_name, names))
     return offered
 
 
@@ -150,4 +153,4 @@ def _tool_name(tool: Any) -> str:
     return str(tool)
 
 
-__all__ = ["BEHAVIOURS", "ModelPolicy", "Move", "task_of", "went_astray"]
+__all__ = ["BEHAVIOURS", "Conversation", "ModelPolicy", "Move", "task_of", "went_astray"]

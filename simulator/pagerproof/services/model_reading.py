@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
@@ -21,13 +20,27 @@ _COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"\w])//[^\n]*|(?<=[,{\[\s])#[^\n\"]*$",
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _PAIR = re.compile(r"""["']([A-Za-z_][\w.]*)["']\s*[:=]\s*(?:"((?:[^"\\]|\\.)*)("?)|'([^']*)'|([-+\w.]+))""")
 _CHARACTERS_MAX = 20_000  # a reader skims what is longer
+# The fields that a reply repeats, in the words of our services and of SAP.
+TOLD_FIELDS: Final = frozenset((
+    "order_id", "sales_order", "status", "total", "amount", "billed_amount", "currency", "carrier", "tracking",
+    "eta", "points", "tier", "plan", "price", "renews_on", "effective_on", "cancelled", "slot", "slots",
+    "appointment_id", "ticket_id", "note_id", "reset_id", "sent_to", "refund_id", "refunded", "return_id",
+    "label", "exchange_id", "reservation_id", "new_sku", "sku", "name", "material", "quantity", "available",
+    "plant", "title", "rule", "days", "verified", "street", "city", "postcode", "country", "email", "phone",
+    "field", "value", "payment_id", "billing_document", "updated", "delivery_block", "SalesOrder",
+    "TotalNetAmount", "TransactionCurrency", "OverallSDProcessStatus", "DeliveryBlockReason",
+    "RequestedQuantity", "Material", "Plant", "MatlWrhsStkQtyInMatlBaseUnit", "BillingDocument",
+    "CreditMemoRequest", "BusinessPartner", "StreetName", "CityName", "PostalCode", "Country",
+    "RequestedDeliveryDate",
+))  # fmt: skip
+_PER_FIELD_MAX = 8  # nobody reads out a calendar
 _NOTHING = ("null", "None", "NaN", "undefined")
 
 
 class Reading:
     """What one tool message said. `cut_key` is the key whose value ran into the end of a broken text."""
 
-    __slots__ = ("_flat", "cut_key", "data", "kind", "text")
+    __slots__ = ("_flat", "_told", "cut_key", "data", "kind", "text")
 
     def __init__(self, kind: str, data: Any, text: str, cut_key: str = "") -> None:
         self.kind = kind
@@ -35,14 +48,28 @@ class Reading:
         self.text = text
         self.cut_key = cut_key
         self._flat: dict[str, list[str]] | None = None
+        self._told: tuple[str, ...] | None = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a reply repeats of it, as `status shipped`."""
+        if self._told is None:
+            self._told = tuple(
+                [
+                    f"{name} {value}"
+                    for name, values in self.flat.items()
+                    if name in TOLD_FIELDS
+                    for value in values[:_PER_FIELD_MAX]
+                ]
+            )
+        return self._told
 
     @property
     def flat(self) -> dict[str, list[str]]:
         """Every scalar by its innermost key, as text, in the order of the answer."""
         if self._flat is None:
             self._flat = {}
-            for name, value in _leaves("", self.data):
-                self._flat.setdefault(name, []).append(value)
+            _collect("", self.data, self._flat)
         return self._flat
 
     def value(self, path: tuple[str, ...]) -> str | None:
@@ -58,7 +85,9 @@ class Reading:
         if isinstance(here, str):
             return here or None
         if isinstance(here, (dict, list)):
-            return next((value for _, value in _leaves("", here)), None)
+            inner: dict[str, list[str]] = {}
+            _collect("", here, inner)
+            return next((values[0] for values in inner.values()), None)
         return None if here is None else _as_text(here)
 
     def _by_name(self, path: tuple[str, ...]) -> str | None:
@@ -142,18 +171,19 @@ def _parse(text: str) -> Any:
         return None
 
 
-def _leaves(name: str, data: Any) -> Iterator[tuple[str, str]]:
+def _collect(name: str, data: Any, found: dict[str, list[str]]) -> None:
+    """Add every scalar in `data` to `found`, under its innermost key; one without a key is under `name`."""
     if isinstance(data, dict):
         for key, value in data.items():
-            if isinstance(value, (dict, list)):
-                yield from _leaves(key, value)
+            if isinstance(value, str):
+                found.setdefault(key, []).append(value)
             elif value is not None:
-                yield key, value if isinstance(value, str) else _as_text(value)
+                _collect(key, value, found)
     elif isinstance(data, list):
         for value in data:
-            yield from _leaves(name, value)
+            _collect(name, value, found)
     elif data is not None:
-        yield name, data if isinstance(data, str) else _as_text(data)
+        found.setdefault(name, []).append(data if isinstance(data, str) else _as_text(data))
 
 
 def _as_text(value: Any) -> str:

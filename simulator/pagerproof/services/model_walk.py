@@ -18,6 +18,7 @@ ROUTE, ACT, VERIFY, WRITE, SKIPPED, SKIPS = range(6)
 
 _READINGS_MAX = 2048
 _SHORT = 4
+_HEARD_ROLES = frozenset({"user", "system", "developer"})
 _INVISIBLE: Final = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
 READABLE: Final = frozenset({GOOD, BROKEN})
 _NONE: Final[Set[int]] = frozenset()
@@ -102,17 +103,55 @@ def remembered(what: int, step: int) -> int:
 _SKIPS_ANY: Final = remembered(SKIPS, 0)
 
 
+class Conversation:
+    """A conversation read through once: what tools said, what the model said last, and how long it all is.
+
+    Raises TypeError where a message is no mapping or its content is neither text nor null.
+    """
+
+    __slots__ = ("calls", "characters", "messages", "said", "system", "tools")
+
+    def __init__(self, messages: object) -> None:
+        if not isinstance(messages, (list, tuple)):
+            raise TypeError("messages must be a list")
+        self.messages: Sequence[Mapping[str, Any]] = messages
+        self.tools: list[tuple[str, str]] = []
+        self.said = ""
+        self.system = ""
+        self.calls = 0
+        characters = 0
+        for message in messages:
+            if type(message) is not dict and not isinstance(message, Mapping):
+                raise TypeError("a message must be a mapping")
+            content = message.get("content") or ""
+            if type(content) is not str and not isinstance(content, str):
+                raise TypeError("a message's content must be text or null")
+            characters += len(content)
+            role = message.get("role")
+            if role == "tool":
+                self.tools.append((str(message.get("name")), content))
+            elif role == "assistant":
+                self.said = content
+                calls = message.get("tool_calls")
+                if calls:
+                    self.calls += len(calls)
+            elif role != "user" and not self.system:
+                self.system = content
+        self.characters = characters
+
+
 class Turn:
     """One call to the model: what it was given, the chances that hold, and the keyed draws that belong to it."""
 
     __slots__ = (
-        "_heard", "case", "chances", "forced", "key", "messages", "offered", "plan", "rates", "request_key", "truth",
+        "_heard", "case", "chances", "conversation", "forced", "key", "offered", "plan", "rates", "request_key",
+        "truth",
     )  # fmt: skip
 
     def __init__(
         self,
         case: Case,
-        messages: Sequence[Mapping[str, Any]],
+        conversation: Conversation,
         offered: frozenset[str],
         rates: ModelRates,
         chances: Chances,
@@ -122,7 +161,7 @@ class Turn:
         self.case = case
         self.truth: Truth = case.truth
         self.plan = plan_of(case.truth.path)
-        self.messages = messages
+        self.conversation = conversation
         self.offered = offered
         self.rates = rates
         self.chances = chances
@@ -165,7 +204,8 @@ class Turn:
     def heard(self) -> str:
         """Everything the user and the system said in this conversation."""
         if self._heard is None:
-            parts = [str(m.get("content") or "") for m in self.messages if m.get("role") in {"user", "system"}]
+            messages = self.conversation.messages
+            parts = [m.get("content") or "" for m in messages if m.get("role") in _HEARD_ROLES]
             self._heard = "\n".join(parts) if parts else self.request.text
         return self._heard
 
@@ -202,7 +242,7 @@ class Walk:
         self.last: dict[str, Reading] = {}
         self.answers: dict[str, int] = {}
         self.error: Reading | None = None
-        self.said = ""
+        self.said = turn.conversation.said
         self.tries = 0
         self.left: list[int] = []
         self.unusable = ""
@@ -210,15 +250,8 @@ class Walk:
         passed = _passed_over(turn, every_step)
         length = len(operations)
         position = 0
-        for message in turn.messages:
-            role = message.get("role")
-            if role == "assistant":
-                self.said = message.get("content") or ""
-                continue
-            if role != "tool":
-                continue
-            operation = message.get("name") or ""
-            reading = reading_of(message.get("content") or "")
+        for operation, text in turn.conversation.tools:
+            reading = reading_of(text)
             count = self.answers[operation] = self.answers.get(operation, 0) + 1
             readable = reading.kind in READABLE
             if readable:

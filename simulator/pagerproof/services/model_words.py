@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Final
 
 from pagerproof.rng import below, pick, sub_key
@@ -35,21 +36,7 @@ _CLOSINGS = (
     " Have a good day, your contact center",
 )
 
-# The fields that a reply repeats, in the words of our services and of SAP.
-TOLD_FIELDS: Final = frozenset((
-    "order_id", "sales_order", "status", "total", "amount", "billed_amount", "currency", "carrier", "tracking",
-    "eta", "points", "tier", "plan", "price", "renews_on", "effective_on", "cancelled", "slot", "slots",
-    "appointment_id", "ticket_id", "note_id", "reset_id", "sent_to", "refund_id", "refunded", "return_id",
-    "label", "exchange_id", "reservation_id", "new_sku", "sku", "name", "material", "quantity", "available",
-    "plant", "title", "rule", "days", "verified", "street", "city", "postcode", "country", "email", "phone",
-    "field", "value", "payment_id", "billing_document", "updated", "delivery_block", "SalesOrder",
-    "TotalNetAmount", "TransactionCurrency", "OverallSDProcessStatus", "DeliveryBlockReason",
-    "RequestedQuantity", "Material", "Plant", "MatlWrhsStkQtyInMatlBaseUnit", "BillingDocument",
-    "CreditMemoRequest", "BusinessPartner", "StreetName", "CityName", "PostalCode", "Country",
-    "RequestedDeliveryDate",
-))  # fmt: skip
 _FACTS_MAX = 60
-_PER_FIELD_MAX = 8  # nobody reads out a calendar
 
 _SHAPES = {
     "order_id": "45########",
@@ -135,13 +122,8 @@ def prose(tool: str, key: int) -> str:
 
 def told_facts(readings: Iterable[Reading]) -> str:
     """Return the told fields of these answers as they were seen, `status shipped, total 129.80`, each pair once."""
-    seen: dict[str, None] = {}
-    for reading in readings:
-        for name, values in reading.flat.items():
-            if name in TOLD_FIELDS:
-                for value in values[:_PER_FIELD_MAX]:
-                    seen[f"{name} {value}"] = None
-    return ", ".join(list(seen)[:_FACTS_MAX])
+    seen = dict.fromkeys(chain.from_iterable(reading.told for reading in readings))
+    return ", ".join(seen if len(seen) <= _FACTS_MAX else list(seen)[:_FACTS_MAX])
 
 
 def letter(name: str, middle: str, key: int) -> str:

@@ -76,7 +76,7 @@ class _Limited:
     def _refuse(self, operation: str, times: int) -> None:
         limit = self._limit
         if times > limit.repeats:
-            why = f"a loop: asked for the {times}th time with the same arguments"
+            why = f"a loop: asked {times} times with the same arguments"
         elif self._calls > limit.calls_per_request:
             why = f"the request has used its {limit.calls_per_request} tool calls"
         else:

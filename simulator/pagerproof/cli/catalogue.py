@@ -1,0 +1,222 @@
+"""What there is to run and to show, by name: taken from the registries of the rooms and from files, nothing by hand."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pagerproof.errors import InvalidFile, UsageError
+from pagerproof.scenario.find import (
+    fault_model_ids,
+    find_fault_model,
+    find_scenario,
+    scenario_ids,
+    shipped_folder,
+)
+
+Kind = Literal["scenarios", "faults", "agents", "oracles", "services", "valves"]
+Origin = Literal["shipped", "yours"]
+
+AGENT_FILE_BYTES_MAX: Final = 1_000_000
+_HANDLE: Final = "handle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing with a name. `parts` are what it holds (operations, modes); `broken` says why it cannot be used."""
+
+    kind: Kind
+    name: str
+    title: str
+    path: Path | None = None
+    origin: Origin = "shipped"
+    parts: tuple[str, ...] = ()
+    broken: str = ""
+
+
+def catalogue(*, folder: Path | None = None) -> list[Entry]:
+    """Return everything that can be shown, by kind and name; nothing in the working folder makes this raise."""
+    return [entry for kind in KINDS for entry in entries_of(kind, folder=folder)]
+
+
+def entries_of(kind: Kind, *, folder: Path | None = None) -> list[Entry]:
+    """Return what there is of one kind: files sorted by name, the rest in the order of its registry."""
+    return list(_MAKERS[kind](folder if folder is not None else Path.cwd()))
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return a YAML file as it is written. Raises InvalidFile where it is no mapping, or no YAML."""
+    from pagerproof.scenario.load import read_text, shown_path
+    from pagerproof.scenario.quick import NotQuick, read_quickly
+
+    shown = shown_path(path)
+    text = read_text(path, shown)
+    try:
+        return read_quickly(text)
+    except NotQuick:
+        return _read_fully(text, shown)
+
+
+def _read_fully(text: str, shown: str) -> dict[str, Any]:
+    from pagerproof.errors import Problem
+    from pagerproof.scenario.positions import read_with_positions
+
+    read = read_with_positions(text)
+    problems = [
+        Problem(path=shown, line=line, column=column, message=message) for (line, column), message in read.mistakes
+    ]
+    if not problems and not isinstance(read.value, dict):
+        problems = [Problem(path=shown, message="the file holds no mapping")]
+    if problems:
+        raise InvalidFile(problems)
+    document: dict[str, Any] = read.value
+    return document
+
+
+# --- scenarios and fault models
+
+
+def _scenarios(folder: Path) -> Iterator[Entry]:
+    for name in scenario_ids(folder=folder):
+        yield _of_file("scenarios", name, partial(find_scenario, name, folder=folder), shipped_folder("scenarios"))
+
+
+def _fault_models(folder: Path) -> Iterator[Entry]:
+    for name in fault_model_ids(folder=folder):
+        yield _of_file("faults", name, partial(find_fault_model, name, folder=folder), shipped_folder("fault_models"))
+
+
+def _of_file(kind: Literal["scenarios", "faults"], name: str, find: Callable[[], Path], shipped: Path) -> Entry:
+    try:
+        path = find()
+    except UsageError as error:
+        return Entry(kind=kind, name=name, title="", origin="yours", broken=_first_line(str(error)))
+    origin: Origin = "shipped" if path.parent.resolve() == shipped.resolve() else "yours"
+    try:
+        if origin == "yours":  # those that ship are checked by our tests
+            _check(kind, path)
+        title = _first_line(str(read_document(path).get("title", "")))
+    except (UsageError, RecursionError) as error:
+        reason = _first_line(str(error)) or type(error).__name__
+        return Entry(kind=kind, name=name, title="", path=path, origin=origin, broken=reason)
+    return Entry(kind=kind, name=name, title=title, path=path, origin=origin)
+
+
+def _check(kind: Literal["scenarios", "faults"], path: Path) -> None:
+    from pagerproof.scenario.load import load_file
+
+    if kind == "scenarios":
+        from pagerproof.scenario.schema import Scenario
+
+        load_file(path, Scenario)
+    else:
+        from pagerproof.scenario.fault_model import FaultModel
+
+        load_file(path, FaultModel)
+
+
+# --- agents
+
+
+def _agents(folder: Path) -> Iterator[Entry]:
+    from pagerproof.agents.load import BUILTIN_AGENTS
+
+    for name, target in BUILTIN_AGENTS.items():
+        spec = find_spec(target.partition(":")[0])
+        path = Path(spec.origin) if spec is not None and spec.origin else None
+        title = _first_line(ast.get_docstring(ast.parse(path.read_bytes())) or "") if path is not None else ""
+        yield Entry(kind="agents", name=name, title=title, path=path)
+    for path in _python_files(folder):
+        entry = _users_agent(path)
+        if entry is not None:
+            yield entry
+
+
+def _python_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.glob("*.py") if path.is_file() and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _users_agent(path: Path) -> Entry | None:
+    """Return the agent in a file, found by reading it: a list must not run anybody's code."""
+    try:
+        if path.stat().st_size > AGENT_FILE_BYTES_MAX:
+            return None
+        source = path.read_bytes()
+        if b"async def handle" not in source or b"desk" not in source:
+            return None
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        broken = f"{type(error).__name__}{line}: {_first_line(str(getattr(error, 'msg', error)))}"
+        return Entry(kind="agents", name=f"{path.name}:{_HANDLE}", title="", path=path, origin="yours", broken=broken)
+    except OSError:
+        return None
+    attribute = _agent_in(tree)
+    if attribute is None:
+        return None
+    title = _first_line(ast.get_docstring(attribute) or ast.get_docstring(tree) or "")
+    return Entry(kind="agents", name=f"{path.name}:{attribute.name}", title=title, path=path, origin="yours")
+
+
+def _agent_in(tree: ast.Module) -> ast.AsyncFunctionDef | ast.ClassDef | None:
+    for node in tree.body:
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == _HANDLE:
+            return node
+        if isinstance(node, ast.ClassDef) and any(
+            isinstance(inner, ast.AsyncFunctionDef) and inner.name == _HANDLE for inner in node.body
+        ):
+            return node
+    return None
+
+
+# --- what is registered in code
+
+
+def _oracles(_: Path) -> Iterator[Entry]:
+    from pagerproof.oracles import describe
+
+    for info in describe():
+        yield Entry(kind="oracles", name=info.name, title=info.summary, parts=info.modes)
+
+
+def _services(_: Path) -> Iterator[Entry]:
+    from pagerproof.services import NAMES, builtin_services
+    from pagerproof.services.catalogue import operations_of
+
+    made = builtin_services()
+    for name in NAMES:
+        title = _first_line(inspect.getdoc(type(made[name])) or "")
+        operations: Mapping[str, Any] = operations_of(name)
+        yield Entry(kind="services", name=name, title=title, parts=tuple(operations))
+
+
+def _valves(_: Path) -> Iterator[Entry]:
+    from pagerproof.valves import BUILTIN_VALVES
+
+    for name, valve in BUILTIN_VALVES.items():
+        yield Entry(kind="valves", name=name, title=_first_line(inspect.getdoc(valve) or ""))
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].strip()
+
+
+_MAKERS: Final[Mapping[Kind, Callable[[Path], Iterator[Entry]]]] = {
+    "scenarios": _scenarios,
+    "faults": _fault_models,
+    "agents": _agents,
+    "oracles": _oracles,
+    "services": _services,
+    "valves": _valves,
+}
+KINDS: Final[tuple[Kind, ...]] = tuple(_MAKERS)
+"""The kinds, in the order in which a catalogue has them."""

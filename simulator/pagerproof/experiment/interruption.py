@@ -1,0 +1,51 @@
+"""Ctrl-C: the first one ends the run at its next callback with everything journalled, the second one kills."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from pagerproof.errors import Interrupted
+from pagerproof.kernel import SimulationLoop
+
+
+class Interruption:
+    """Whether the user has asked to stop, and the loop that is to hear of it."""
+
+    def __init__(self) -> None:
+        self._pressed = False
+        self._loop: SimulationLoop | None = None
+
+    def attach(self, loop: SimulationLoop) -> None:
+        """Have `loop` stop when the user asks. Raises Interrupted where that has happened already."""
+        if self._pressed:
+            raise Interrupted("interrupted before the run began")
+        self._loop = loop
+
+    def press(self) -> None:
+        """Ask to stop."""
+        self._pressed = True
+        if self._loop is not None:
+            self._loop.abort(Interrupted("interrupted by the user"))
+
+
+@contextmanager
+def on_ctrl_c() -> Iterator[Interruption]:
+    """Yield what Ctrl-C presses while this is open; a second Ctrl-C has its usual effect."""
+    interruption = Interruption()
+
+    def press(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        interruption.press()
+
+    try:
+        before = signal.signal(signal.SIGINT, press)
+    except ValueError:  # not the main thread: whoever called us handles signals
+        yield interruption
+        return
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGINT, before)
