@@ -10,7 +10,9 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--update-golden`, which writes golden files in place of comparing with them."""
-    parser.addoption("--update-golden", action="store_true", help="write golden files in place of comparing")
+    parser.addoption(
+        "--update-golden", "--regenerate-golden", action="store_true", help="write golden files in place of comparing"
+    )
 
 
 @pytest.fixture

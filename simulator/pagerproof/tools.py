@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
 
+import orjson
+
 from pagerproof.model import Answer, Reply, ReplyStatus, Request
 
 
@@ -30,6 +32,18 @@ class ConnectionLost(ToolError, ConnectionError):
 
 class BadAnswer(ToolError, ValueError):
     """An answer arrived with a good status and cannot be decoded."""
+
+
+def loads(body: bytes) -> Any:
+    """Decode JSON as `json.loads` does, at a third of its cost where the body is strictly JSON.
+
+    Whatever the strict decoder refuses goes to the standard library, which accepts more (NaN, half surrogate pairs)
+    and whose errors people know.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body)
 
 
 class ToolResult:
@@ -65,7 +79,7 @@ class ToolResult:
 
     def json(self) -> Any:
         """The body decoded as JSON. Raises ValueError as json.loads does."""
-        return json.loads(self.body)
+        return loads(self.body)
 
     def data(self) -> Any:
         """The decoded body of a 2xx answer. Raises ToolError for another status, BadAnswer where it is not JSON."""
@@ -74,7 +88,7 @@ class ToolResult:
                 self.operation, f"HTTP {self.status}: {self.text[:200]}", status=self.status, body=self.body
             )
         try:
-            return json.loads(self.body)
+            return loads(self.body)
         except ValueError as error:
             raise BadAnswer(
                 self.operation,

@@ -90,6 +90,14 @@ def test_a_cut_inside_a_character_is_not_utf8() -> None:
         part.decode("utf-8")
 
 
+@given(st.text("aé漢😀", min_size=1, max_size=12), st.integers(0, 40))
+def test_no_cut_inside_a_character_leaves_valid_utf8(text: str, size: int) -> None:
+    part = cut(text.encode(), "mid_utf8", size)
+    if part is not None:
+        with pytest.raises(UnicodeDecodeError):
+            part.decode("utf-8")
+
+
 def test_ascii_offers_no_character_to_cut() -> None:
     assert cut(b'{"name":"Ada"}', "mid_utf8", 5) is None
 

@@ -68,6 +68,15 @@ def test_the_first_fault_of_the_scenario_lies_outermost() -> None:
     assert inner_cut.body.endswith(b"```")
 
 
+def test_the_scenarios_order_holds_however_the_faults_are_triggered() -> None:
+    html = model("html", effect=[HTML])
+    cut = model("cut", effect=[CUT], trigger={"probability": 0.999999})
+    last = model("last", effect=[{"malform": {"how": "fenced"}}], trigger={"index": {"exact": [1]}})
+    with stage_for(last, html, cut) as stage:
+        _, a_case = one_call(stage)
+        assert [decision.fault for decision in a_case.decisions] == ["last", "html", "cut"]
+
+
 def test_an_answer_instead_of_the_service_preempts_whatever_comes_later() -> None:
     with stage_for(
         model("limit", effect=[TOO_MANY]), model("slow", effect=[SLOW]), model("cut", effect=[CUT])
@@ -187,6 +196,13 @@ def test_a_delay_after_an_answer_that_never_came_in_time_was_not_delivered() -> 
         assert (a_case.decisions[0].fate, a_case.decisions[0].by) == ("cancelled", "client time-out")
 
 
+@pytest.mark.parametrize("effect", [{"delay": {"for": "3s", "where": "before"}}, {"slow_work": {"for": "60s"}}])
+def test_a_wait_before_the_answer_counts_when_the_timer_fires_inside_the_service(effect: object) -> None:
+    with stage_for(model(effect=[effect])) as stage:
+        _, a_case = one_call(stage, timeout_s=3.0 + SERVICE_S / 2)
+        assert (a_case.decisions[0].fate, a_case.decisions[0].seen) == ("delivered", True)
+
+
 def test_a_cut_whose_answer_never_came_is_cancelled_by_the_timer() -> None:
     with stage_for(model(effect=[CUT])) as stage:
         _, a_case = one_call(stage, timeout_s=SERVICE_S / 2)
@@ -210,12 +226,13 @@ def test_an_inner_fault_behind_an_outer_wait_is_cancelled_when_the_caller_gives_
         ]
 
 
-def test_a_caller_that_cancels_is_told_apart_from_its_timer() -> None:
+@pytest.mark.parametrize("timeout_s", [None, 60.0])
+def test_a_caller_that_cancels_is_told_apart_from_its_timer(timeout_s: float | None) -> None:
     with stage_for(model(effect=[CUT])) as stage:
         a_case = case(1)
 
         async def cancelled() -> None:
-            task = asyncio.create_task(stage.call(a_case, ORDER, timeout_s=60.0))
+            task = asyncio.create_task(stage.call(a_case, ORDER, timeout_s=timeout_s))
             await asyncio.sleep(0.1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -110,7 +110,7 @@ def test_a_good_scenario_is_read(tmp_path: Path, text: str) -> None:
         ("faults: [{use: slow, at: [0]}]", "1:27: there is no request 0: this scenario has the requests 1 to 100"),
         ("faults: [{use: slow, at: [1], probability: 3%}]", "1:31: 'at' names the requests to strike: 'probability' has no use beside it"),
         ("faults: [{use: slow, operations: ['sap.*', SalesOrder.get]}]", "1:44: 'SalesOrder.get' names no operation: did you mean 'sap.SalesOrder.get'?"),
-        ("faults: [{use: slow, parameters: {p50: 1s, p95: 2s}}]", "1:45: 'slow' has no parameter 'p95': did you mean 'p99'?"),
+        ("faults: [{use: slow, parameters: {p50: 1s, p95: 2s}}]", "1:44: 'slow' has no parameter 'p95': did you mean 'p99'?"),
         ("gates: [{gate: crashed < 1%}]", "1:16: gate: 'crashed < 1%' names no metric"),
         ("gates: [{gate: a.rate < 1%}, {gate: a.rate  < 1%}]", "1:37: this gate is here twice"),
         ("gates: [{gate: a.rate < 1%, evidence: measured}]", "1:39: evidence: 'measured' needs a 'source'; without one, it is assumed"),

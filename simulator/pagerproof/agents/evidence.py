@@ -26,6 +26,7 @@ _SAME_AS: Final[Mapping[str, str]] = {
 }
 _TOKEN = re.compile(r"[^\W_]*\d[\w.,:/-]*\w|\d")
 _MANY = 60
+_TELLING = 4  # characters that a value needs before finding it in a text means anything
 
 
 class Evidence:
@@ -123,6 +124,13 @@ class Evidence:
         if self._text is None:
             self._text = plain(self.request.text)
         return plain(value) in self._text
+
+    def fault_of(self, text: str) -> str:
+        """Return why this reply must not go out, or "": it tells nothing, or something that nobody has established."""
+        if self.facts and not any(len(value) >= _TELLING and value in text for value in self.facts.values()):
+            return "it tells nothing that was found out"
+        unfounded = self.unfounded(text)
+        return f"it says {unfounded}, which stands nowhere" if unfounded else ""
 
     def unfounded(self, text: str) -> str:
         """Return the first number or code in `text` that neither the customer nor any answer has mentioned, or ""."""

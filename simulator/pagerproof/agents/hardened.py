@@ -230,16 +230,23 @@ class _Work:
     async def use(self, completion: Completion) -> None:
         self.messages.append(as_message(completion))
         for call in completion.tool_calls:
-            operation, arguments = self.aligned(call.name, json.loads(call.arguments))
+            operation, arguments = await self.aligned(call.name, json.loads(call.arguments))
             content = await self.carry_out(operation, arguments)
             self.messages.append({"role": "tool", "name": operation, "content": content})
 
-    def aligned(self, operation: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        golden_operation = self.path.align(operation)
-        if golden_operation == operation:
+    async def aligned(self, operation: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        golden_operation = self.path.align(operation, self.can_read)
+        if golden_operation == operation or (await self.second_opinion() and self.on_path(operation)):
             return operation, arguments
         filled = self.read_arguments(golden_operation)
         return (operation, arguments) if filled is None else (golden_operation, filled)
+
+    def can_read(self, operation: str) -> bool:
+        return self.read_arguments(operation) is not None
+
+    def on_path(self, operation: str) -> bool:
+        remaining = self.path.remaining()
+        return remaining is None or operation in remaining
 
     async def carry_out(self, operation: str, arguments: dict[str, Any]) -> str:
         """Call the tool and return the text that the model gets to read."""
@@ -384,9 +391,9 @@ class _Work:
         except ToolError as error:
             self.desk.note(f"writer: no answer ({error})")
             text = ""
-        unfounded = self.evidence.unfounded(text) if text else "nothing"
-        if unfounded:
-            self.desk.mark("valve", "response_validation", f"the writer's text was replaced: it says {unfounded}")
+        fault = self.evidence.fault_of(text)
+        if fault:
+            self.desk.mark("valve", "response_validation", f"the writer's text was replaced: {fault}")
             text = f"Dear {self.request.customer_name}, this has been taken care of: {self.evidence.summary()}."
         if self.evidence.stale:
             text += " Please note that these figures may be a few minutes old."

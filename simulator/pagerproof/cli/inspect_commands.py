@@ -23,7 +23,7 @@ from pagerproof.cli.catalogue import KINDS, Entry, Kind, catalogue, entries_of, 
 from pagerproof.cli.console import stderr_console, stdout_console
 from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.model import Operation
-from pagerproof.reporting.layout import Column, print_hanging, print_lines, print_table, visible
+from pagerproof.reporting.layout import print_hanging, print_lines, visible
 from pagerproof.scenario.find import find_fault_model
 from pagerproof.scenario.load import load_file, read_text, shown_path
 from pagerproof.units import show_duration
@@ -121,13 +121,14 @@ def _heading(console: Console, entry: Entry, title: str, description: str = "") 
 
 
 def _paragraphs(console: Console, text: str) -> None:
-    """Print text with its line breaks kept where a line is indented or a list, filled otherwise."""
+    """Print text filled to the width, but for paragraphs that are laid out by hand: those stay as they are."""
     for paragraph in inspect.cleandoc(text).split("\n\n"):
         lines = paragraph.split("\n")
-        is_laid_out = any(line.startswith((" ", "-", "(")) for line in lines)
-        for line in lines if is_laid_out else [" ".join(lines)]:
-            margin = len(line) - len(line.lstrip())
-            print_hanging(console, Text(" " * margin), line.strip())
+        if any(line.startswith((" ", "-", "(")) for line in lines):
+            for line in lines:
+                console.print(Text(visible(line)), soft_wrap=True)
+        else:
+            print_hanging(console, Text(), " ".join(lines))
         console.print()
 
 
@@ -137,7 +138,9 @@ def _section(console: Console, title: str) -> None:
 
 
 def _field(console: Console, label: str, text: str) -> None:
-    print_hanging(console, Text(f"  {label:<{_LABEL_COLUMNS}}"), text)
+    shown = visible(label)
+    lead = Text("  " + (shown.ljust(_LABEL_COLUMNS) if len(shown) < _LABEL_COLUMNS else f"{shown}  "))
+    print_hanging(console, lead, text, indent=_LABEL_COLUMNS + 2)
 
 
 def _show_scenario(console: Console, entry: Entry) -> None:
@@ -167,9 +170,9 @@ def _show_scenario(console: Console, entry: Entry) -> None:
     _field(console, "deadline", show_duration(workload.deadline))
     _field(console, "edge cases", f"{workload.edge_cases * 100:g} % of the requests")
     for index, override in (said.get("requests") or {}).items():
-        _field(console, f"request {index}", f"{as_written(override)} (scripted)")
+        _field(console, "request", f"{index}: {as_written(override)} (scripted)")
     for name, section in (written.get("services") or {}).items():
-        _field(console, f"service {name}", as_written(section))
+        _field(console, "service", f"{name}: {as_written(section)}")
     _scenario_faults(console, scenario.faults)
     _scenario_gates(console, scenario.gates)
 
@@ -232,9 +235,10 @@ def _show_fault(console: Console, entry: Entry) -> None:
     _section(console, "Where it comes from")
     for cite in model.cites:
         print_hanging(console, Text(f"  [{cite.evidence}] "), cite.supports, indent=4)
-        for line in (cite.ref, cite.url):
-            if line:
-                print_hanging(console, Text("    "), line, style="dim")
+        if cite.ref:
+            print_hanging(console, Text("    "), cite.ref, style="dim")
+        if cite.url:  # in one piece, so that it can be opened and copied
+            console.print(Text(f"    {visible(cite.url)}", style="dim"), soft_wrap=True)
 
 
 def as_written(value: Any) -> str:
@@ -334,7 +338,7 @@ def shown_default(field: FieldInfo) -> str:
     return _within(default)
 
 
-_UNITS: Final[Mapping[Callable[..., Any], Callable[[float], str]]] = {
+_UNITS: Final[Mapping[object, Callable[[float], str]]] = {
     units.duration_s: show_duration,
     units.rate_per_s: "{:g}/s".format,
     units.size_bytes: "{:,} B".format,
@@ -345,9 +349,9 @@ _UNITS: Final[Mapping[Callable[..., Any], Callable[[float], str]]] = {
 def _unit_of(annotation: Any, metadata: Iterable[Any]) -> Callable[[float], str] | None:
     """Return how a quantity with this annotation is shown: units are told by the validator that reads them."""
     for each in metadata:
-        function = getattr(each, "func", None)
-        if function in _UNITS:
-            return _UNITS[function]
+        shown = _UNITS.get(getattr(each, "func", None))
+        if shown is not None:
+            return shown
     own = getattr(annotation, "__metadata__", ())
     inner = [(part, ()) for part in typing.get_args(annotation) if part is not type(None)]
     if own:
@@ -467,7 +471,7 @@ def _check_scenario(path: Path) -> str:
     from pagerproof.experiment.plan import known
     from pagerproof.scenario.read import read_scenario
 
-    return read_scenario(path, known()).id
+    return read_scenario(path, known(Path.cwd())).id
 
 
 def _check_fault_model(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import orjson
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
-from pagerproof import events
+from pagerproof.events import ANSWERED, BROKE, CALLED, CANCELLED, FAULT, STOPPED, TIMED_OUT
 from pagerproof.kernel import SimulationLoop
 from pagerproof.model import Answer, Operation
 from pagerproof.protocols import Call, Case, Decision, Injector, Service
@@ -101,7 +101,7 @@ class CaseToolbox:
         if operation == _CHAT:
             case.model_calls += 1
         log = case.log
-        log.append((now, events.CALLED, operation, number, attempt, asked.decode()))
+        log.append((now, CALLED, operation, number, attempt, asked.decode()))
         if case.payloads is not None:
             case.payloads.append((number, "asked", _whole_request(arguments)))
 
@@ -111,13 +111,13 @@ class CaseToolbox:
         else:
             answer = await self._exchange(call, decisions, timeout_s)
         body = answer.body
-        log.append((boundary.loop.time(), events.ANSWERED, operation, number, answer.status, xxh3_64_hexdigest(body)))
+        log.append((boundary.loop.time(), ANSWERED, operation, number, answer.status, xxh3_64_hexdigest(body)))
         if case.payloads is not None:
             case.payloads.append((number, "agent", body))
         return ToolResult(operation, answer, _reader(case, decisions, boundary.loop) if decisions else None)
 
     def _key_of_call(self, operation: str, asked: bytes, attempt: int) -> int:
-        lineage = getattr(asyncio.current_task(), "lineage", "")
+        lineage = getattr(asyncio.current_task(self._boundary.loop), "lineage", "")
         identity = xxh3_64_intdigest(f"{lineage}\x1f{operation}\x1f".encode() + asked, self._case_key)
         occurrences = self._case.occurrences
         seen = occurrences.get(identity, 0)
@@ -145,7 +145,7 @@ class CaseToolbox:
         except asyncio.CancelledError:
             call.abandoned = True
             service.abandon(call)
-            call.case.log.append((boundary.loop.time(), events.CANCELLED, call.operation.full_name, call.number, 0, ""))
+            call.case.log.append((boundary.loop.time(), CANCELLED, call.operation.full_name, call.number, 0, ""))
             raise
         finally:
             if guard is not None:
@@ -169,7 +169,7 @@ class CaseToolbox:
                 return await boundary.injector.exchange(call, decisions, self._proceed)
         except ToolTimeout:
             _raised(call.case, decisions, boundary.loop)
-            call.case.log.append((boundary.loop.time(), events.TIMED_OUT, call.operation.full_name, call.number, 0, ""))
+            call.case.log.append((boundary.loop.time(), TIMED_OUT, call.operation.full_name, call.number, 0, ""))
             raise
         except TimeoutError:
             _raised(call.case, decisions, boundary.loop)
@@ -178,19 +178,17 @@ class CaseToolbox:
             _raised(call.case, decisions, boundary.loop)
             if isinstance(error, ConnectionLost):
                 log = call.case.log
-                log.append((boundary.loop.time(), events.BROKE, call.operation.full_name, call.number, 0, str(error)))
+                log.append((boundary.loop.time(), BROKE, call.operation.full_name, call.number, 0, str(error)))
             raise
 
     def _timed_out(self, call: Call) -> NoReturn:
         name = call.operation.full_name
-        self._case.log.append(
-            (self._boundary.loop.time(), events.TIMED_OUT, name, call.number, 0, f"{call.timeout_s:g}s")
-        )
+        self._case.log.append((self._boundary.loop.time(), TIMED_OUT, name, call.number, 0, f"{call.timeout_s:g}s"))
         raise ToolTimeout(name, f"no answer within {call.timeout_s:g} s")
 
     def _broke(self, call: Call, why: str) -> NoReturn:
         name = call.operation.full_name
-        self._case.log.append((self._boundary.loop.time(), events.BROKE, name, call.number, 0, why))
+        self._case.log.append((self._boundary.loop.time(), BROKE, name, call.number, 0, why))
         raise ConnectionLost(name, why)
 
     def _stop(self, now: float) -> NoReturn:
@@ -198,7 +196,7 @@ class CaseToolbox:
         if not case.stopped:
             over_calls = case.calls > self._boundary.limits.calls_per_request
             case.stopped = "calls_per_request" if over_calls else "cost_per_request_usd"
-            case.log.append((now, events.STOPPED, case.stopped, 0, 0, ""))
+            case.log.append((now, STOPPED, case.stopped, 0, 0, ""))
         raise RequestStopped(case.stopped)
 
     def _no_such_operation(self, operation: str, number: int, now: float) -> ToolResult:
@@ -206,8 +204,8 @@ class CaseToolbox:
         hint = f"; did you mean {near[0]}?" if near else ""
         body = orjson.dumps({"error": {"code": "unknown_operation", "message": f"no tool {operation!r}{hint}"}})
         log = self._case.log
-        log.append((now, events.CALLED, operation, number, 1, ""))
-        log.append((now, events.ANSWERED, operation, number, 404, xxh3_64_hexdigest(body)))
+        log.append((now, CALLED, operation, number, 1, ""))
+        log.append((now, ANSWERED, operation, number, 404, xxh3_64_hexdigest(body)))
         if self._case.payloads is not None:
             self._case.payloads.append((number, "agent", body))
         return ToolResult(operation, Answer(404, {"content-type": "application/json"}, body))
@@ -260,4 +258,4 @@ def _raised(case: Case, decisions: list[Decision], loop: SimulationLoop) -> None
 
 def _see(case: Case, decision: Decision, loop: SimulationLoop) -> None:
     decision.seen = True
-    case.log.append((loop.time(), events.FAULT, decision.fault, decision.call, 0, "seen"))
+    case.log.append((loop.time(), FAULT, decision.fault, decision.call, 0, "seen"))

@@ -158,12 +158,6 @@ class OrderedTask(asyncio.Task[T]):
     _children: int
     lineage: str
 
-    def descend_from(self, parent: asyncio.Task[Any]) -> None:
-        """Take the next name below `parent`."""
-        if isinstance(parent, OrderedTask):
-            parent._children = number = getattr(parent, "_children", 0) + 1
-            self.lineage = f"{getattr(parent, 'lineage', '')}.{number}"
-
     def __hash__(self) -> int:
         try:
             return self._order
@@ -184,6 +178,14 @@ class OrderedFuture(asyncio.Future[T]):
         except AttributeError:
             self._order = _next_order(self)
             return self._order
+
+
+def lineage_below(parent: asyncio.Task[Any]) -> str:
+    """Return the name of the next task that `parent` makes."""
+    if not isinstance(parent, OrderedTask):
+        return ""
+    parent._children = number = getattr(parent, "_children", 0) + 1
+    return f"{parent.lineage}.{number}"
 
 
 def _next_order(future: asyncio.Future[Any]) -> int:

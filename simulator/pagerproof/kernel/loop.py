@@ -28,6 +28,7 @@ from pagerproof.kernel.handles import (
     Schedule,
     Timer,
     TimerHandle,
+    lineage_below,
 )
 from pagerproof.kernel.spin import SpinSignal, watched
 
@@ -202,8 +203,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         label = f"Task-{next(self._task_names)}" if name is None else str(name)
         task = OrderedTask(coro, loop=self, name=label, context=context, **options)
         parent = asyncio.current_task(self)
-        if parent is not None:
-            task.descend_from(parent)
+        task.lineage = "" if parent is None else lineage_below(parent)
         return task
 
     def set_task_factory(self, factory: Any) -> None:

@@ -187,13 +187,19 @@ def _values(entity: str, details: Iterable[tuple[str, str]]) -> list[str]:
 
 def _may_name_others(case: Case, text: str) -> bool:
     """Whether a closer look for other requests' ids is worth its time: nearly always it is not."""
+    truth = case.truth
     own = f"{case.index:08d}"
-    for prefix, length in (("45", 8), ("pay_", 8), ("C0", 5), ("1Z", 10)):
+    for prefix, known, length in (
+        ("45", own, 8),
+        ("pay_", own, 8),
+        ("C0", truth.customer.customer_id[2:], 5),
+        ("1Z", truth.slots.get("tracking", "")[2:], 10),
+    ):
         start = text.find(prefix)
         while start >= 0:
             start += len(prefix)
             number = text[start : start + length]
-            if number.isdigit() and number != own:
+            if number != known and len(number) == length and number.isdigit():
                 return True
             start = text.find(prefix, start)
     return False

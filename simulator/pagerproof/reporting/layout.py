@@ -62,24 +62,34 @@ def wrapped(console: Console, text: str, columns: int) -> list[str]:
 
 
 def print_hanging(console: Console, lead: Text, text: str, *, style: str = "", indent: int | None = None) -> None:
-    """Print `lead` and the text after it, further lines indented to where it begins (or by `indent`).
-
-    Where the lead leaves too little room, the text begins on a line of its own.
-    """
-    width = console.width
+    """Print `lead` and the text after it, further lines indented to where it begins (or by `indent`)."""
     lead_columns = cell_len(lead.plain)
     hang = lead_columns if indent is None else indent
-    hang = max(0, min(hang, width - _TEXT_COLUMNS_MIN))
+    hang = max(0, min(hang, console.width - _TEXT_COLUMNS_MIN))
+    lead = lead.copy()
+    lead.append(" " * (hang - lead_columns))
+    lines = wrapped(console, text, console.width - hang)
     if lead_columns > hang:
-        if lead_columns + cell_len(visible(text)) <= width:
-            console.print(Text.assemble(lead, (isolated(visible(text)), style)), soft_wrap=True)
-            return
-        print_lines(console, lead)
-    lines = wrapped(console, text, width - hang)
-    for number, line in enumerate(lines):
-        begin = lead if number == 0 and lead_columns <= hang else Text(" " * hang)
-        begin = Text.assemble(begin, " " * (hang - cell_len(begin.plain)))
-        console.print(Text.assemble(begin, (line, style)), soft_wrap=True)
+        room = console.width - lead_columns
+        first = _first_words(console, text, room)
+        if first:
+            rest = visible(text).strip()[len(first) :].strip()
+            lines = [isolated(first), *(wrapped(console, rest, console.width - hang) if rest else [])]
+        else:
+            lead.rstrip()
+            print_lines(console, lead)
+            lead = Text(" " * hang)
+    for line in lines:
+        console.print(Text.assemble(lead, (line, style)), soft_wrap=True)
+        lead = Text(" " * hang)
+
+
+def _first_words(console: Console, text: str, columns: int) -> str:
+    """Return the whole words of the text that fit into so many columns, none where the first is longer."""
+    plain = visible(text).strip()
+    if columns < 1 or cell_len(plain.partition(" ")[0]) > columns:
+        return ""
+    return Text(plain).wrap(console, columns, overflow="fold")[0].plain.strip()
 
 
 def print_lines(console: Console, text: Text) -> None:
@@ -91,7 +101,6 @@ def print_lines(console: Console, text: Text) -> None:
 
 def print_command(console: Console, lead: str, command: str) -> None:
     """Print a command that can be copied as it stands: broken between words with a backslash where it is too long."""
-    indent = " " * cell_len(lead)
     line = Text(lead)
     fresh = True
     words = visible(command).split(" ")
@@ -99,7 +108,7 @@ def print_command(console: Console, lead: str, command: str) -> None:
         room = console.width - (2 if number < len(words) - 1 else 0)
         if not fresh and cell_len(line.plain) + 1 + cell_len(word) > room:
             console.print(Text.assemble(line, " \\"), soft_wrap=True)
-            line, fresh = Text(f"{indent}  "), True
+            line, fresh = Text("    "), True
         line.append(word if fresh else f" {word}", style="cyan")
         fresh = False
     console.print(line, soft_wrap=True)

@@ -13,7 +13,7 @@ Check = Callable[[Any], bool]
 Same = Callable[[Any, Any], bool]
 
 _DECIMAL = re.compile(r"\d{1,13}(?:\.\d{1,14})?").fullmatch
-_ZERO = re.compile(r"0*\.?0*").fullmatch
+_ABOVE_ZERO = re.compile(r"(?=[0.]*[1-9])\d{1,13}(?:\.\d{1,14})?").fullmatch
 
 
 def is_text(value: Any) -> bool:
@@ -33,7 +33,7 @@ def is_amount(value: Any) -> bool:
 
 def is_money(value: Any) -> bool:
     """Decimal text above zero."""
-    return type(value) is str and _DECIMAL(value) is not None and _ZERO(value) is None
+    return type(value) is str and _ABOVE_ZERO(value) is not None
 
 
 def is_currency(value: Any) -> bool:
@@ -70,17 +70,15 @@ def is_address(value: Any) -> bool:
 
 def is_items(value: Any) -> bool:
     """At least one item, each with a SKU, a quantity and a price above zero."""
-    return (
-        type(value) is list
-        and value != []
-        and all(
-            type(item) is dict
-            and is_text(item.get("sku"))
-            and is_count(item.get("quantity"))
-            and is_money(item.get("price"))
-            for item in value
-        )
-    )
+    if type(value) is not list or not value:
+        return False
+    for item in value:
+        if type(item) is not dict:
+            return False
+        quantity = item.get("quantity")
+        if type(quantity) is not int or quantity < 0 or not is_text(item.get("sku")) or not is_money(item.get("price")):
+            return False
+    return True
 
 
 def is_cancelled(value: Any) -> bool:
@@ -151,8 +149,9 @@ class Shape:
             if not check(data.get(name)):
                 return f"{name} must be {kind}, not {data[name]!r:.60}" if name in data else f"{name} is missing"
         for argument, name, same in self.echoes:
-            if argument in arguments and not same(arguments[argument], data.get(name)):
-                return f"asked for {argument} {arguments[argument]!r:.60}, answered {name} {data.get(name)!r:.60}"
+            asked = arguments.get(argument)
+            if asked is not None and asked != data.get(name) and not same(asked, data.get(name)):
+                return f"asked for {argument} {asked!r:.60}, answered {name} {data.get(name)!r:.60}"
         return ""
 
 

@@ -78,15 +78,19 @@ class GoldenPath:
         """Return what the policy would still do, in order; None where it has no opinion."""
         return self._golden.policy(self.intents, self.done) if self.intents else None
 
-    def align(self, operation: str) -> str:
-        """Return the operation to do instead of the model's `operation`, mostly that very one."""
+    def align(self, operation: str, able: Callable[[str], bool] = lambda _: True) -> str:
+        """Return the operation to do instead of the model's `operation`, mostly that very one.
+
+        `able` says whether the caller could make a call of the policy's instead: whether it knows the arguments.
+        """
         remaining = self.remaining()
         golden = self._golden
         if remaining is None or operation in remaining or operation in self.done or operation in golden.harmless:
             return operation
         self.divergences += 1
         following = remaining[0] if remaining else ""
-        if self.divergences < golden.diverge_max or not following or following in WRITES:
+        early = self.divergences < golden.diverge_max
+        if early or not following or following in WRITES or not able(following):
             self._desk.mark("valve", golden.name, f"divergence {self.divergences}: {operation} is off the path")
             return operation
         self._desk.mark("valve", golden.name, f"divergence {self.divergences}: {following} instead of {operation}")

@@ -41,6 +41,10 @@ Purpose = tuple[object, ...]
 
 def purpose_of(operation: str, arguments: Mapping[str, Any]) -> Purpose:
     """Return a hashable value that two calls share if, and only if, they ask the same thing in the same words."""
+    if len(arguments) == 1:
+        ((name, value),) = arguments.items()
+        if type(value) is str:
+            return (operation, name, value)
     purpose = (operation, *sorted(arguments.items()))
     try:
         hash(purpose)

@@ -19,6 +19,25 @@ from pagerproof.valves.refusals import Uncertain
 READ_BACK_HEADER: Final = "x-pagerproof-read-back"
 _UNCERTAIN_STATUSES = frozenset({408, 500, 502, 504})  # SAP's processing time-out is a 500, and the work goes on.
 
+REPEATABLE: Final = frozenset(
+    {
+        "crm.Customer.update_address",
+        "crm.Customer.update_contact",
+        "crm.Note.create",
+        "crm.Password.reset",
+        "crm.Subscription.cancel",
+        "crm.Subscription.change",
+        "crm.Ticket.create",
+        "orders.Order.cancel",
+        "orders.Order.change_address",
+        "sap.BusinessPartner.update_address",
+        "sap.SalesOrder.cancel",
+        "sap.SalesOrder.release_block",
+        "sap.SalesOrder.update_quantity",
+    }
+)
+"""Writes that harm nobody when they happen twice: they set a value, or leave a note."""
+
 Document = dict[str, Any]
 
 
@@ -153,10 +172,10 @@ class ReadBack:
     """Settles uncertain writes: looks them up after each of `waits_s` until the write shows.
 
     Uncertain are a time-out, a broken connection, 408, 500, 502 and 504, and a good status with an unusable body.
-    Found: the write is answered with 200, its document and the header `x-pagerproof-read-back`. Not found: where the
-    service honours idempotency keys (`honours_keys`; of our services only payments) the first error is handed on, for
-    the same key makes another try safe; anywhere else the work may still be going on, and Uncertain is raised. The
-    waits are choices of ours.
+    Found: the write is answered with 200, its document and the header `x-pagerproof-read-back`. Not found: the first
+    error is handed on where another try is safe, which is where the service honours idempotency keys (`honours_keys`;
+    of our services only payments) and for writes in `repeatable`; anywhere else the work may still be going on, and
+    Uncertain is raised. The waits are choices of ours.
     """
 
     name = "read_back"
@@ -166,9 +185,17 @@ class ReadBack:
         *,
         waits_s: tuple[float, ...] = (0.5, 4.0, 12.0),
         honours_keys: frozenset[str] = frozenset({"payments"}),
+        repeatable: frozenset[str] = REPEATABLE,
     ) -> None:
         self.waits_s = waits_s
         self.honours_keys = honours_keys
+        self.repeatable = repeatable
+
+    def may_be_tried_again(self, operation: str, idempotency_key: str | None) -> bool:
+        """Whether another try of this write can do no harm, though the first may still have its effect."""
+        if operation in self.repeatable:
+            return True
+        return idempotency_key is not None and operation.partition(".")[0] in self.honours_keys
 
     def around(self, toolbox: Toolbox, desk: Desk) -> Toolbox:
         """Return `toolbox` with uncertain writes settled."""
@@ -219,7 +246,7 @@ class _ReadingBack:
         found = await self._settle(operation, arguments)
         if found is not None:
             return ToolResult(operation, Answer(200, {READ_BACK_HEADER: "found"}, orjson.dumps(found)))
-        if idempotency_key is None or operation.partition(".")[0] not in self._valve.honours_keys:
+        if not self._valve.may_be_tried_again(operation, idempotency_key):
             raise Uncertain(operation, "the write was not acknowledged and does not show") from error
         if error is not None:
             raise error
@@ -228,6 +255,8 @@ class _ReadingBack:
 
     async def _settle(self, operation: str, arguments: Mapping[str, Any]) -> Document | None:
         if operation not in LOOKUPS:
+            if operation in self._valve.repeatable:
+                return None
             self._desk.mark("valve", ReadBack.name, f"{operation}: not acknowledged, and no read shows it")
             return None
         for wait_s in self._valve.waits_s:
