@@ -80,6 +80,7 @@ class Resilience4jRules:
         return True
 
 
+_FEW = Thresholds(failure_rate=1.0, minimum_calls=2, window_calls=2, open_s=30.0, half_open_calls=1)
 _SMALL = Thresholds(failure_rate=0.5, minimum_calls=4, window_calls=6, open_s=30.0, half_open_calls=3)
 
 
@@ -114,12 +115,12 @@ def test_only_so_many_trial_calls_run_at_once_and_one_given_up_frees_its_place()
 
 
 def test_a_call_from_before_the_circuit_opened_no_longer_counts() -> None:
-    circuit = Circuit(_SMALL)
+    circuit = Circuit(_FEW)
     old = circuit.generation
-    for _ in range(4):
+    for _ in range(2):
         circuit.record(old, 0.0, failed=True)
     assert circuit.permits(30.0)
-    circuit.record(old, 30.0, failed=True)
+    circuit.record(old, 30.0, failed=False)
     assert circuit.state is State.HALF_OPEN
 
 
@@ -136,9 +137,6 @@ def test_thresholds_that_make_no_sense_are_refused(wrong: dict[str, float]) -> N
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="resilience4j"):
         CircuitBreaker("hystrix")
-
-
-_FEW = Thresholds(failure_rate=1.0, minimum_calls=2, window_calls=2, open_s=30.0, half_open_calls=1)
 
 
 def opened(breaker: CircuitBreaker, operation: str = READ) -> None:

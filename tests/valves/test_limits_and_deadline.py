@@ -41,6 +41,7 @@ def test_a_step_ends_only_with_something_new() -> None:
     toolbox = DepthLimit(calls_per_step=3, repeats=9).around(inner, FakeDesk(inner))
     run(toolbox.call(READ, {"n": 1}))
     run(toolbox.call(READ, {"n": 2}))
+    run(toolbox.call(READ, {"n": 2.5}))
     run(toolbox.call("kb.Policy.get", {}))
     for n in (3, 4):
         run(toolbox.call(READ, {"n": n}))

@@ -17,7 +17,7 @@ _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 _FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\u2068", "\u2069"
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _TEXT_COLUMNS_MIN = 16
-_COLUMN_GAP = 2
+_COLUMN_GAP = 3
 _FLEXIBLE_COLUMNS_MIN = 18
 SEPARATOR = "·"
 """Stands where a table has nothing to say."""
@@ -103,7 +103,7 @@ def print_command(console: Console, lead: str, command: str) -> None:
     """Print a command that can be copied as it stands: broken between words with a backslash where it is too long."""
     line = Text(lead)
     fresh = True
-    words = visible(command).split(" ")
+    words = _words(visible(command), console.width)
     for number, word in enumerate(words):
         room = console.width - (2 if number < len(words) - 1 else 0)
         if not fresh and cell_len(line.plain) + 1 + cell_len(word) > room:
@@ -112,6 +112,18 @@ def print_command(console: Console, lead: str, command: str) -> None:
         line.append(word if fresh else f" {word}", style="cyan")
         fresh = False
     console.print(line, soft_wrap=True)
+
+
+def _words(command: str, columns: int) -> list[str]:
+    """Return the words of a command, an option together with its value where the two fit on a line."""
+    words: list[str] = []
+    for word in command.split(" "):
+        together = f"{words[-1]} {word}" if words and words[-1].startswith("--") else ""
+        if together and " " not in words[-1] and cell_len(together) + 6 <= columns:
+            words[-1] = together
+        else:
+            words.append(word)
+    return words
 
 
 def print_table(console: Console, title: str, columns: Sequence[Column], rows: Sequence[Sequence[Text | str]]) -> None:
@@ -135,8 +147,15 @@ def _needed(columns: Sequence[Column], rows: Sequence[Sequence[Text]]) -> int:
     total = _COLUMN_GAP * (len(columns) - 1)
     for position, column in enumerate(columns):
         widest = max([cell_len(column.name), *(cell_len(row[position].plain) for row in rows)])
-        total += min(widest, _FLEXIBLE_COLUMNS_MIN) if column.flexible else widest
+        total += _columns_least(column, [row[position].plain for row in rows]) if column.flexible else widest
     return total
+
+
+def _columns_least(column: Column, texts: Sequence[str]) -> int:
+    """Return what a flexible column needs so that no word of it is broken."""
+    words = [word for text in (column.name, *texts) for word in text.split()]
+    widest = max(cell_len(text) for text in (column.name, *texts))
+    return min(widest, max(_FLEXIBLE_COLUMNS_MIN, *(cell_len(word) for word in words), 0))
 
 
 def _print_as_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[Text]]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any
 
 from pagerproof.errors import UsageError
 from pagerproof.protocols import Service
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 NAMES = ("crm", "orders", "inventory", "payments", "kb", "sap", "llm")
 """The built-in services, in a fixed order."""

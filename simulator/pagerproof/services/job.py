@@ -37,7 +37,7 @@ class Disturbance:
     stale                 the answer is read from an earlier version of the record
     record_of             True: the neighbour's record instead of the one asked for; a number: the record so many
                           places on. Writes hit that record too
-    lock_s                the entity stays locked for so long after the call
+    lock_s                the entity stays locked for so long after the call; only writes that lock it will notice
     leak_connection       if its caller gives up, the connection is never given back
     expire_session        the session has ended: the call is refused until somebody opens a new one (sap only)
     """
