@@ -59,7 +59,7 @@ def test_broken_files_of_the_working_folder_are_listed_as_broken(here: Path) -> 
     yours = {entry.name: entry for entry in catalogue() if entry.origin == "yours"}
     assert set(yours) == {"cut", "bytes", "mine", "typo", "bad_agent.py:handle", "good_agent.py:handle"}
     assert {name for name, entry in yours.items() if entry.broken} == {"cut", "bytes", "typo", "bad_agent.py:handle"}
-    assert "scenarios/cut.yaml:2:5" in yours["cut"].broken
+    assert "scenarios/cut.yaml:2:6" in yours["cut"].broken
     assert "SyntaxError in line 1" in yours["bad_agent.py:handle"].broken
     assert yours["good_agent.py:handle"].title == "An agent of mine."
 
@@ -150,7 +150,7 @@ def test_file_can_be_shown_by_its_path(here: Path, capsys: pytest.CaptureFixture
     (here / "somewhere.yaml").write_text(SCENARIO)
     assert "My own" in _shown("somewhere.yaml", capsys)
     (here / "cut.yaml").write_text("schema: pagerproof/scenario/1\nid: [")
-    with pytest.raises(InvalidFile, match="cut.yaml:2:5"):
+    with pytest.raises(InvalidFile, match=r"cut\.yaml:2:6"):
         show_command("cut.yaml", color="never")
 
 

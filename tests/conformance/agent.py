@@ -17,7 +17,7 @@ from pagerproof.agents.load import Agent, checked_reply
 from pagerproof.model import Reply
 from pagerproof.tools import Completion, Message, ModelToolCall
 
-CUSTOMER = {
+CUSTOMER: dict[str, Any] = {
     "customer_id": "C000001",
     "business_partner": "1000000001",
     "name": "Ann Smith",

@@ -39,7 +39,7 @@ def strikes_by_its_own_trigger(model: FaultModel) -> None:
         for index in range(1, REQUESTS + 1):
             a_case = case(index)
             for operation in operations[:3]:
-                started_s = index * SPAN_S / REQUESTS
+                started_s = (index // 2) * 2 * SPAN_S / REQUESTS  # two requests at a time
                 stage.injector.decide(call_of(a_case, operation, started_s=started_s, arguments=ACT))
         stage.injector.close()
         stage.injector.check_balance()

@@ -68,6 +68,13 @@ def test_the_first_fault_of_the_scenario_lies_outermost() -> None:
     assert inner_cut.body.endswith(b"```")
 
 
+def test_what_is_scripted_comes_before_what_chance_brings() -> None:
+    uses = [FaultUse(use="limit"), FaultUse(use="cut", at=(1,))]
+    with stage_for(model("limit", effect=[TOO_MANY]), model("cut", effect=[HTML]), uses=uses) as stage:
+        _, a_case = one_call(stage)
+        assert [(each.fault, each.fate) for each in a_case.decisions] == [("cut", "delivered"), ("limit", "preempted")]
+
+
 def test_the_scenarios_order_holds_however_the_faults_are_triggered() -> None:
     html = model("html", effect=[HTML])
     cut = model("cut", effect=[CUT], trigger={"probability": 0.999999})
@@ -247,6 +254,20 @@ def test_a_delivered_answer_that_nobody_reads_is_unread() -> None:
         one_call(stage, read=False)
         row = rows(stage)["a-fault"]
         assert (row.delivered, row.seen, row.unread) == (1, 0, 1)
+
+
+def test_an_error_status_is_seen_by_whoever_gets_the_answer() -> None:
+    for effect in (TOO_MANY, {"answer": {"status": 503, "by": "service"}}):
+        with stage_for(model(effect=[effect])) as stage:
+            one_call(stage, read=False)
+            assert rows(stage)["a-fault"].seen == 1
+
+
+def test_bytes_cut_from_an_error_of_the_services_own_are_unread_until_read() -> None:
+    refuses = model("refuses", effect=[{"answer": {"status": 503, "body": {"error": "no"}, "by": "service"}}])
+    with stage_for(model("cut", effect=[CUT]), refuses) as stage:
+        one_call(stage, read=False)
+        assert (rows(stage)["refuses"].seen, rows(stage)["cut"].unread) == (1, 1)
 
 
 def test_the_log_says_each_fate_once() -> None:

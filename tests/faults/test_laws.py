@@ -131,7 +131,7 @@ def many_calls(extra_at: int = 0) -> list[Call]:
 INDEPENDENT = {
     name: each
     for name, each in shipped_models().items()
-    if "orders" in each.target.service and each.trigger.wear is None and each.trigger.state is None
+    if "orders" in each.target.service and each.trigger.wear is None and each.trigger.spacing is None
 }
 
 

@@ -121,6 +121,13 @@ def test_the_state_of_a_service_opens_and_closes_a_fault() -> None:
         assert hits == [6.0, 9.0]
 
 
+def test_spacing_strikes_calls_too_soon_after_the_last_that_passed() -> None:
+    with with_trigger(spacing="1s") as stage:
+        times = [0.0, 0.5, 0.9, 1.0, 1.9, 2.5]
+        hits = [t for t in times if stage.injector.decide(call_of(case(1), ORDER, started_s=t)) is not None]
+        assert hits == [0.5, 0.9, 1.9]
+
+
 def test_one_node_of_four_gets_a_quarter_of_the_calls_or_of_the_requests() -> None:
     with with_trigger(node={"of": 4, "sticky": "call"}) as stage:
         assert len(struck(stage, range(1, 2001))) / 2000 == pytest.approx(0.25, abs=0.04)

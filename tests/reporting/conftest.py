@@ -1,4 +1,4 @@
-"""Golden texts of the renderers, kept in tests/golden/reporting; `python -m pytest tests --regenerate-golden` writes."""
+"""The golden texts of the renderers: `python -m pytest tests --regenerate-golden` writes them anew."""
 
 import sys
 from collections.abc import Callable

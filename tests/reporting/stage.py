@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
+from tests.conformance.oracle import CUSTOMER, Story
 
 from pagerproof import events
 from pagerproof.cli.console import console_on
@@ -29,19 +30,26 @@ from pagerproof.metrics.result import (
 from pagerproof.oracles import judge
 from pagerproof.reporting.side_by_side import Differences, Ended, Spotlight
 from pagerproof.reporting.timeline import Replay
-from tests.conformance.oracle import CUSTOMER, Story
 
 RUN = "runs/0003-ten_thousand_and_first-hardened-s10001"
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class Screen:
     """A console whose text can be read."""
 
-    def __init__(self, columns: int, *, encoding: str = "utf-8", color: str = "never") -> None:
+    def __init__(self, columns: int, *, encoding: str = "utf-8", color: str = "never", terminal: bool = False) -> None:
         self._bytes = io.BytesIO()
-        stream = io.TextIOWrapper(self._bytes, encoding=encoding, newline="\n", write_through=True)
+        kind = Terminal if terminal else io.TextIOWrapper
+        stream = kind(self._bytes, encoding=encoding, newline="\n", write_through=True)
         self.encoding = encoding
-        self.console: Console = console_on(stream, color, {"COLUMNS": str(columns)})
+        self.console: Console = console_on(stream, color, {"COLUMNS": str(columns), "TERM": "xterm"})
 
     @property
     def text(self) -> str:
@@ -185,7 +193,7 @@ def differences() -> Differences:
     )
 
 
-RIGHT_TO_LEFT = "‮gnp.exe שלום, החזר בבקשה את הכסף על הזמנה 4500000007 \x1b[31mעכשיו\x1b[0m 👩‍👧"
+RIGHT_TO_LEFT = "\u202egnp.exe שלום, החזר בבקשה את הכסף על הזמנה 4500000007 \x1b[31mעכשיו\x1b[0m 👩‍👧"
 
 
 def replay(**changes: Any) -> Replay:

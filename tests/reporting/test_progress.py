@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-
-from pagerproof.cli.console import console_on
-from pagerproof.reporting.progress import Heartbeat, LiveProgress, NoProgress, Snapshot, progress_for
 from tests.reporting.stage import Screen
+
+from pagerproof.reporting.progress import Heartbeat, LiveProgress, NoProgress, Snapshot, progress_for
 
 
 def _at(wall_s: float, done: int, **failures: int) -> Snapshot:
@@ -16,11 +15,7 @@ def _at(wall_s: float, done: int, **failures: int) -> Snapshot:
 
 
 def _terminal() -> Screen:
-    screen = Screen(80)
-    stream = screen.console.file
-    stream.isatty = lambda: True  # type: ignore[method-assign]  # a fake terminal
-    screen.console = console_on(stream, "never", {"COLUMNS": "80", "TERM": "xterm"})
-    return screen
+    return Screen(80, terminal=True)
 
 
 def test_heartbeat_is_one_plain_line_each_ten_seconds_of_wall_time() -> None:
@@ -72,10 +67,15 @@ def test_live_display_is_redrawn_at_most_ten_times_a_second_and_once_at_the_end(
 
 def test_live_display_ends_also_when_the_run_is_interrupted() -> None:
     screen = _terminal()
-    with pytest.raises(KeyboardInterrupt), LiveProgress(screen.console) as progress:
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted(LiveProgress(screen.console))
+    assert "\x1b[?25h" in screen.text
+
+
+def _interrupted(progress: LiveProgress) -> None:
+    with progress:
         progress.update(_at(1.0, 10))
         raise KeyboardInterrupt
-    assert "\x1b[?25h" in screen.text
 
 
 def test_no_time_left_is_guessed_before_anything_is_done() -> None:

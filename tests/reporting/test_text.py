@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.reporting.stage import RUN, Screen, differences, replay, result
 
 from pagerproof.metrics.result import Example, FailureMode, GateResult, RunResult, RunVerdict, StripBin
 from pagerproof.model import Outcome
@@ -16,7 +19,6 @@ from pagerproof.reporting.layout import isolated, visible
 from pagerproof.reporting.side_by_side import Differences, print_side_by_side
 from pagerproof.reporting.summary import print_summary, words
 from pagerproof.reporting.timeline_text import print_replay
-from tests.reporting.stage import RUN, Screen, differences, replay, result
 
 SIZES = [(60, "utf-8"), (80, "utf-8"), (120, "utf-8"), (80, "ascii")]
 Golden = Callable[[str, str], None]
@@ -128,6 +130,17 @@ def _results(draw: st.DrawFn) -> RunResult:
     )  # fmt: skip
 
 
+def _row_of(mode: dict[str, Any]) -> re.Pattern[str]:
+    """How a failure mode may stand in the text: as a row of a table, or as a line of words."""
+    name, outcome = words(mode["mode"]), words(mode["outcome"])
+    count, first, own = f"{mode['count']:,}", mode["first_index"], mode["first_unscripted"]
+    row = rf"{name}[ |]+{outcome}[ |]+{count}[ |]+{first}[ |]+{'[·-]' if own is None else own}[ |]"
+    line = rf"{name} outcome {outcome}, requests {count}, first {first}," + (
+        "" if own is None else rf" unscripted {own},"
+    )
+    return re.compile(f"{row}|{line}")
+
+
 @settings(max_examples=60, deadline=None)
 @given(made=_results(), columns=st.integers(60, 200), encoding=st.sampled_from(["utf-8", "ascii"]))
 def test_text_says_every_count_first_index_and_the_verdict_of_the_document(
@@ -136,12 +149,8 @@ def test_text_says_every_count_first_index_and_the_verdict_of_the_document(
     screen = Screen(columns, encoding=encoding)
     print_summary(screen.console, made)
     document, said = made.to_json(), " ".join(screen.text.split())
-    modes = said.partition("Failure modes by request index")[2]
     for mode in document["failure_modes"]:
-        place = modes.partition(f"{words(mode['mode'])} ")[2]
-        assert f"{mode['count']:,}" in place
-        assert str(mode["first_index"]) in place
-        assert mode["first_unscripted"] is None or str(mode["first_unscripted"]) in place
+        assert _row_of(mode).search(said), f"{mode} is not told"
     for outcome, count in document["outcomes"].items():
         assert not count or (words(outcome) in said and f"{count:,}" in said)
     assert document["verdict"].upper() in said
@@ -158,6 +167,13 @@ def test_side_by_side_says_so_where_nothing_differs_and_no_valve_acted() -> None
     assert "They differ at 1 of 10,001 indices" in screen.text
     assert "No valve acted where they differ." in screen.text
     assert "pagerproof replay 5" in screen.text
+
+
+def test_side_by_side_names_a_failure_of_the_first_agent_to_see_again() -> None:
+    screen = Screen(80)
+    pairs = (("resolved", "escalated", 9, (1, 2, 3)), ("runaway", "resolved", 1, (93,)))
+    print_side_by_side(screen.console, result(), result(), Differences(pairs=pairs))
+    assert "pagerproof replay 93" in screen.text
 
 
 # --- the replay

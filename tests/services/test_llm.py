@@ -110,7 +110,7 @@ def test_the_measured_profile_has_the_measured_quantiles() -> None:
         tokens = json.loads(answer.body)["usage"]["completion_tokens"]
         times.append(at_s - tokens / 73.0)
     times.sort()
-    assert times[775] == pytest.approx(3.69, rel=0.1)  # facts 3.1: p50 3.69, p95 6.00 s
+    assert times[775] == pytest.approx(3.69, rel=0.1)  # azure-bench: p50 3.69, p95 6.00 s
     assert times[1472] == pytest.approx(6.00, rel=0.25)
 
 

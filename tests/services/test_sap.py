@@ -248,6 +248,27 @@ def test_a_lock_left_behind_holds_for_its_time() -> None:
     assert bench.ask("sap.CreditMemo.create", _MEMO).status == 201
 
 
+def test_a_writer_that_ends_does_not_take_away_somebody_elses_lock() -> None:
+    bench = sap()
+    bench.submit("sap.SalesOrder.cancel", SALES_ORDER, disturb={"extra_service_s": 30.0})
+    bench.submit("sap.SalesOrder.get", SALES_ORDER, disturb={"lock_s": 100.0})
+    bench.clock.run(until_s=50.0)
+    assert [effect.kind for effect in bench.case.effects] == ["sales_order_cancelled"]
+    assert bench.service.gauge("locks.held") == 1.0
+
+
+def test_who_was_answered_cannot_abandon_the_call_any_more() -> None:
+    bench = sap(work_processes=2, processing_timeout="60s")
+    bench.submit("sap.SalesOrder.get", SALES_ORDER, disturb={"extra_service_s": 100.0})
+    queued = bench.submit("sap.SalesOrder.cancel", SALES_ORDER)
+    bench.clock.run(until_s=61.0)
+    assert queued.status == 500
+    bench.service.abandon(queued.call)
+    bench.clock.run()
+    assert bench.service.gauge("calls.abandoned") == 0.0
+    assert len(bench.case.effects) == 1
+
+
 def test_a_stale_etag_is_refused_with_412() -> None:
     bench = sap()
     old = bench.ask("sap.SalesOrder.get", SALES_ORDER).answer.headers["etag"]

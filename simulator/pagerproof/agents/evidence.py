@@ -14,6 +14,7 @@ from pagerproof.valves import WRITES, is_cached
 ENTITY_ARGUMENTS: Final = frozenset(
     {"order_id", "sales_order", "payment_id", "customer_id", "business_partner", "billing_document", "email"}
 )
+_POINTING_ARGUMENTS: Final = ENTITY_ARGUMENTS | {"sku", "new_sku", "material"}
 _FREE_ARGUMENTS: Final = frozenset({"reason", "text", "topic", "field", "item", "etag", "amount", "currency", "query"})
 _AMOUNT_FIELDS: Final = frozenset({"total", "amount", "price", "billed_amount", "TotalNetAmount"})
 _SAME_AS: Final[Mapping[str, str]] = {
@@ -81,7 +82,7 @@ class Evidence:
         """Return the name of an argument that points at something nobody has mentioned, or ""."""
         for name, value in arguments.items():
             if (
-                name in ENTITY_ARGUMENTS
+                name in _POINTING_ARGUMENTS
                 and value not in self._strings
                 and value != self.request.customer_email
                 and not self.said(str(value))

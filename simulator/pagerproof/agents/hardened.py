@@ -44,7 +44,7 @@ from pagerproof.valves.read_back import READ_BACK_HEADER
 
 TURNS_MAX: Final = 16
 ERRORS_MAX: Final = 4
-IDLE_MAX: Final = 3  # answers of the specialist in a row that moved nothing
+IDLE_MAX: Final = 2  # answers of the specialist in a row that moved nothing
 CONFIRM_AFTER_S: Final = 3.0
 _REMINDER: Final[Message] = {"role": "user", "content": "Call the next tool, or say DONE, CANNOT or DECLINE."}
 _DECLINED_TEXT: Final = "I am sorry, but I cannot do this: the order does not belong to the account you wrote from."

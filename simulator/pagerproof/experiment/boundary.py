@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import orjson
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
@@ -18,7 +18,7 @@ from pagerproof.rng import key_of
 from pagerproof.scenario.schema import Limits
 from pagerproof.tools import ConnectionLost, ToolError, ToolResult, ToolTimeout
 
-_EXPIRED = Answer(0, {}, b"")  # what the guard timer puts into a call's future
+_EXPIRED: Final = Answer(0, {}, b"")  # what the guard timer puts into a call's future
 _CHAT = "llm.Chat.create"
 
 
@@ -77,7 +77,8 @@ class CaseToolbox:
         """Carry out one physical call. Raises ToolTimeout, ConnectionLost, or ToolError for unusable arguments."""
         boundary = self._boundary
         case = self._case
-        now = boundary.loop.time()
+        loop = boundary.loop
+        now = loop.time()
         number = case.calls = case.calls + 1
         if number > boundary.limits.calls_per_request or case.cost_usd > boundary.limits.cost_per_request_usd:
             self._stop(now)
@@ -106,15 +107,27 @@ class CaseToolbox:
             case.payloads.append((number, "asked", _whole_request(arguments)))
 
         decisions = boundary.injector.decide(call)
-        if decisions is None:
-            answer = await self._serve(call, timeout_s)
-        else:
+        if decisions is not None:
             answer = await self._exchange(call, decisions, timeout_s)
+            on_read = _reader(case, decisions, boundary.loop)
+        else:
+            future = self._submit(call)
+            guard = None if timeout_s is None else loop.schedule(timeout_s, _expire, future)
+            try:
+                arrived = await future
+            except asyncio.CancelledError:
+                self._cancelled(call)
+                raise
+            finally:
+                if guard is not None:
+                    guard.cancel()
+            answer = arrived if arrived is not None and arrived is not _EXPIRED else self._nothing_came(call, arrived)
+            on_read = None
         body = answer.body
-        log.append((boundary.loop.time(), ANSWERED, operation, number, answer.status, xxh3_64_hexdigest(body)))
+        log.append((loop.time(), ANSWERED, operation, number, answer.status, xxh3_64_hexdigest(body)))
         if case.payloads is not None:
             case.payloads.append((number, "agent", body))
-        return ToolResult(operation, answer, _reader(case, decisions, boundary.loop) if decisions else None)
+        return ToolResult(operation, answer, on_read)
 
     def _key_of_call(self, operation: str, asked: bytes, attempt: int) -> int:
         lineage = getattr(asyncio.current_task(self._boundary.loop), "lineage", "")
@@ -125,41 +138,43 @@ class CaseToolbox:
             occurrences[identity] = seen = seen + 1
         return xxh3_64_intdigest(b"%d\x1f%d" % (seen, attempt), identity)
 
-    async def _serve(self, call: Call, timeout_s: float | None) -> Answer:
-        """Send the call to its service and wait; the way of nearly all calls, with one future and one guard."""
+    def _submit(self, call: Call) -> asyncio.Future[Answer | None]:
+        """Hand the call to its service; the future gets the answer, or None where the connection breaks."""
         boundary = self._boundary
         future: asyncio.Future[Answer | None] = asyncio.Future(loop=boundary.loop)
+        payloads = self._case.payloads
 
         def respond(answer: Answer | None) -> None:
-            if call.case.payloads is not None:
+            if payloads is not None:
                 late = "service (too late)" if future.done() else "service"
-                call.case.payloads.append((call.number, late, answer.body if answer else b"(connection broke)"))
+                payloads.append((call.number, late, answer.body if answer else b"(connection broke)"))
             if not future.done():
                 future.set_result(answer)
 
-        service = boundary.services[call.operation.full_name]
-        service.submit(call, respond)
-        guard = None if timeout_s is None else boundary.loop.schedule(max(timeout_s, 0.0), _expire, future)
-        try:
-            answer = await future
-        except asyncio.CancelledError:
-            call.abandoned = True
-            service.abandon(call)
-            call.case.log.append((boundary.loop.time(), CANCELLED, call.operation.full_name, call.number, 0, ""))
-            raise
-        finally:
-            if guard is not None:
-                guard.cancel()
-        if answer is _EXPIRED:
-            call.abandoned = True
-            service.abandon(call)
-            self._timed_out(call)
-        if answer is None:
-            self._broke(call, "the connection broke before an answer came")
-        return answer
+        boundary.services[call.operation.full_name].submit(call, respond)
+        return future
 
     async def _proceed(self, call: Call) -> Answer:
-        return await self._serve(call, None)
+        """Send a call that faults strike on to its service; the client's timer is around it already."""
+        try:
+            answer = await self._submit(call)
+        except asyncio.CancelledError:
+            self._cancelled(call)
+            raise
+        return answer if answer is not None else self._nothing_came(call, None)
+
+    def _cancelled(self, call: Call) -> None:
+        call.abandoned = True
+        name = call.operation.full_name
+        self._boundary.services[name].abandon(call)
+        self._case.log.append((self._boundary.loop.time(), CANCELLED, name, call.number, 0, ""))
+
+    def _nothing_came(self, call: Call, arrived: Answer | None) -> NoReturn:
+        if arrived is _EXPIRED:
+            call.abandoned = True
+            self._boundary.services[call.operation.full_name].abandon(call)
+            self._timed_out(call)
+        self._broke(call, "the connection broke before an answer came")
 
     async def _exchange(self, call: Call, decisions: list[Decision], timeout_s: float | None) -> Answer:
         """Carry the call out under its faults; the client's timer cuts across faults and service alike."""

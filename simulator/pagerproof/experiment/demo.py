@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pagerproof.experiment.run import Execution
-from pagerproof.model import Outcome
-from pagerproof.model import Verdict
+from pagerproof.model import Outcome, Verdict
 from pagerproof.reporting.side_by_side import Differences, Ended, Spotlight
 
 _FIRST_SHOWN = 3

@@ -20,11 +20,14 @@ from pagerproof.rng import key_of
 from pagerproof.scenario.fault_model import FaultModel, Index, Trigger
 from pagerproof.scenario.schema import FaultUse
 
+_SCRIPTED_FIRST = 1 << 32
 _ORDER: tuple[Masks, ...] = ("nothing", "result", "everything")
 
 
 class ArmedFault:
     """One fault of a run. `order` is its place in the scenario: earlier faults lie outside of later ones.
+
+    What a scenario says about exact requests comes before everything else, so that no chance fault pre-empts it.
 
     `salt` and `threshold` are its plain draw per call, `conditions` whatever else must hold. A fault that `counts`
     must be asked about every call that it matches, also where it cannot strike.
@@ -35,7 +38,9 @@ class ArmedFault:
         "_count_key",
         "_nth",
         "_only_first",
+        "_passed_s",
         "_requests_max",
+        "_spacing_s",
         "_stop_at",
         "_stop_gauge",
         "_total_max",
@@ -75,7 +80,7 @@ class ArmedFault:
         operations: Mapping[str, Operation],
         requests: int | None,
     ) -> None:
-        self.order = order
+        self.order = order - _SCRIPTED_FIRST if use.at else order
         self.fault = use.id or use.use
         self.model = model.id
         self.title = model.title
@@ -97,7 +102,7 @@ class ArmedFault:
         self._set_trigger(model.trigger, use, seed, services)
         self._set_limits(model, services, requests)
         self._only_first = use.only == "first"
-        self.counts = self._nth is not None
+        self.counts = self._nth is not None or self._spacing_s is not None
         self._count_key = key_of(0, "fault", self.fault, "calls")
         self.struck: set[int] = set()  # requests; filled only where something depends on it
         self.requests: set[int] = set()
@@ -137,6 +142,8 @@ class ArmedFault:
             )
         self._window = trigger.window.virtual if trigger.window is not None else None
         self.weather = triggers.Weather(trigger.burst, seed, self.fault) if trigger.burst is not None else None
+        self._spacing_s = trigger.spacing
+        self._passed_s = -math.inf
         self._nth = frozenset(trigger.nth_call) if trigger.nth_call is not None else None
 
     def _set_limits(self, model: FaultModel, services: Mapping[str, Service], requests: int | None) -> None:
@@ -171,6 +178,14 @@ class ArmedFault:
 
     def considers(self, call: Call) -> bool:
         """Return whether it strikes this call, asked without any of the answer known."""
+        if self._spacing_s is None:
+            return self._considers(call)
+        strikes = call.started_s - self._passed_s < self._spacing_s and self._considers(call)
+        if not strikes:
+            self._passed_s = call.started_s
+        return strikes
+
+    def _considers(self, call: Call) -> bool:
         if self._nth is not None and self._count(call) not in self._nth:
             return False
         if self.threshold < triggers.CERTAIN and xxh3_64_intdigest(self.salt, call.key) >= self.threshold:

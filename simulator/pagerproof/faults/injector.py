@@ -205,7 +205,7 @@ class FaultInjector:
         except BaseException as error:
             self._conclude(call, decisions, layers, type(error).__name__, seen="waited")
             raise
-        self._conclude(call, decisions, layers, "nothing to change", seen="timing")
+        self._conclude(call, decisions, layers, "nothing to change", seen="answer")
         return answer
 
     def _timer_of(self, call: Call) -> str:
@@ -217,8 +217,9 @@ class FaultInjector:
     def _conclude(self, call: Call, decisions: list[Decision], layers: list[Layer], by: str, *, seen: str) -> None:
         """Settle the fate of every decision of this call.
 
-        `seen` says what the caller has noticed by now: `all` (an exception reached it), `timing` (an answer did; its
-        bytes are not read yet) or `waited` (it gave up, and noticed the waits that were delivered).
+        `seen` says what the caller has noticed by now: `all` (an exception reached it), `answer` (an answer did: its
+        status and its time, the bytes are not read yet) or `waited` (it gave up, and noticed the waits that were
+        delivered).
         """
         outer = ""
         for decision in decisions:
@@ -234,7 +235,8 @@ class FaultInjector:
                 self._end(call, decision, "delivered", "")
                 if decision.observable != "state" and (
                     seen == "all"
-                    or (seen == "timing" and decision.observable == "timing")
+                    or (seen == "answer" and decision.observable == "timing")
+                    or (seen == "answer" and any(layer.shows_in_status for layer in took_place))
                     or (seen == "waited" and any(layer.waits for layer in took_place))
                 ):
                     decision.seen = True

@@ -61,6 +61,14 @@ class Layer:
         """Whether the effect makes the caller wait."""
         return self._effect.waits != ""
 
+    @property
+    def shows_in_status(self) -> bool:
+        """Whether the effect gave the answer an error status: nobody who gets the answer has to read for that."""
+        answer, received = self._answer, self._received
+        if answer is None or answer.status < 400:
+            return False
+        return self._effect.inside or received is None or received.status != answer.status
+
     def delivered(self) -> bool:
         """Return whether the effect took place: its bytes or exception left the layer, or its wait was waited for.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -148,6 +148,8 @@ def _gate(gate: GateResult | None) -> Text | str:
     if gate is None:
         return SEPARATOR
     mark, style = GATE_MARKS[gate.status]
+    if gate.observed is None:
+        return Text("no samples", style=style)
     observed = show_observed(gate).partition(" of ")[0]
     return Text.assemble((mark, style), f" {observed}")
 
@@ -222,5 +224,6 @@ def _next(
 def _index_to_see(differences: Differences, left: RunResult) -> int:
     if differences.spotlight is not None:
         return differences.spotlight.index
-    first: Iterable[int] = (index for _, _, _, indices in differences.pairs for index in indices)
-    return next(iter(first), left.requests)
+    pairs = [each for each in differences.pairs if each[3]]
+    failed = [each for each in pairs if Outcome(each[0]).is_failure]
+    return (failed or pairs)[0][3][0] if pairs else left.requests

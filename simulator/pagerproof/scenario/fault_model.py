@@ -184,7 +184,7 @@ class Trigger(Strict):
     """When the fault strikes a call that it matches: where all that is written here holds.
 
     `per: request` draws the probability once for a request instead of for each call. `nth_call` counts the request's
-    calls that match the target, from 1.
+    calls that match the target, from 1. `spacing` holds for a call that comes sooner after the last one that passed.
     """
 
     probability: Share | None = None
@@ -196,13 +196,14 @@ class Trigger(Strict):
     wear: Wear | None = None
     state: State | None = None
     node: Node | None = None
+    spacing: Seconds | None = None
     limit: TriggerLimit | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         said = self.model_fields_set - {"per", "limit"}
         if not said:
-            raise ValueError("say when: probability, index, window, nth_call, burst, wear, state or node")
+            raise ValueError("say when: probability, index, window, nth_call, burst, wear, state, node or spacing")
         if self.wear is not None and self.wear.full_at is not None and self.probability is None:
             raise ValueError("full_at raises the probability: write trigger.probability as its final value")
         return self

@@ -25,7 +25,7 @@ _WITHOUT_LIMIT = 10**9
 _CHARACTERS_PER_TOKEN = 4  # assumed: English and JSON, OpenAI's rule of thumb
 _MESSAGE_TOKENS = 4  # role and separators
 _TOOL_TOKENS = 45  # a function definition with two or three arguments, assumed
-_TOOL_CALL_CHARACTERS = 24 + 31  # an operation's name; arguments: median 31 characters (measured, facts 2.3)
+_TOOL_CALL_CHARACTERS = 24 + 31  # an operation's name; arguments: median 31 (measured, tau-bench)
 _LISTS: Final = (list, tuple)
 _NUMBERS: Final = (int, float)
 _HEADERS: Final = {"content-type": "application/json"}
@@ -47,12 +47,12 @@ class LatencyProfile:
     ttft_sigma: float
     tokens_per_s_median: float
     tokens_per_s_sigma: float
-    slow_share: float = 0.0075  # KS rejects the single lognormal; 0.5-1 % slow mixture (facts 3.1)
+    slow_share: float = 0.0075  # KS rejects the single lognormal; a 0.5-1 % slow mixture fits (azure-bench)
     slow_factor: float = 4.0  # assumed; puts the slowest of 1,550 near the measured 21.8 s
 
 
 PROFILES: Final[Mapping[str, LatencyProfile]] = {
-    # assumed, within the good providers of llmperf 2023 (p50 0.20-1.1 s, facts 3.1); a model without hidden reasoning
+    # assumed, as the good providers of llmperf's leaderboard of 2023 (p50 0.20-1.1 s); a model without hidden reasoning
     "default": LatencyProfile(ttft_median_s=0.7, ttft_sigma=0.35, tokens_per_s_median=80.0, tokens_per_s_sigma=0.20),
     # measured: t3dotgg/azure-bench @bf7aa0a, n=1,550; hidden reasoning is part of the time to first token
     "azure-bench openai gpt-5.5 high effort": LatencyProfile(
@@ -76,23 +76,23 @@ class LlmParameters(ServiceParameters):
     latency_profile: ProfileName = Field(
         default="default",
         description="time to first token and speed; 'default' is assumed (p50 0.7 s, 80 tokens/s), the azure-bench "
-        "ones are measured (facts 3.1)",
+        "ones are measured (t3dotgg/azure-bench @bf7aa0a)",
     )
     streams: int | None = Field(default=None, ge=1, description="answers generated at once; none: no limit; assumed")
     requests_per_minute: int | None = Field(default=None, ge=1, description="token bucket; none: no limit; assumed")
     tokens_per_minute: int | None = Field(
         default=None,
         ge=1,
-        description="token bucket, charged max(max_tokens, estimate) a request (documented, facts 3.2); none: no limit",
+        description="token bucket, charged max(max_tokens, estimate) a request (documented by OpenAI); none: no limit",
     )
     context_window: int = Field(
         default=272_000, ge=1, description="tokens of prompt and max_tokens together, beyond is a 400; assumed"
     )
     usd_per_token_in: float = Field(
-        default=2.5e-7, ge=0, description="USD per prompt token; documented: gpt-5-mini in LiteLLM's list (facts 3.3)"
+        default=2.5e-7, ge=0, description="USD per prompt token; documented: gpt-5-mini in LiteLLM 1.109.1's list"
     )
     usd_per_token_out: float = Field(
-        default=2e-6, ge=0, description="USD per completion token; documented: gpt-5-mini in LiteLLM's list (facts 3.3)"
+        default=2e-6, ge=0, description="USD per completion token; documented: gpt-5-mini in LiteLLM 1.109.1's list"
     )
     reasoning_tokens: int = Field(
         default=0, ge=0, description="hidden tokens per answer, generated and billed before the visible ones; assumed"

@@ -306,7 +306,7 @@ def _claims_success(turn: Turn, walk: Walk) -> Move:
 
 
 def _broken_json(turn: Turn, walk: Walk) -> Move:
-    """A comment inside the arguments, the shape seen in native mode (facts 3.4)."""
+    """A comment inside the arguments, the one broken shape seen in native mode (BFCL, 2024-08-11)."""
     written = orjson.dumps(_arguments_made_up(turn, walk, _step_at(turn, walk))).decode()
     return Move("broken_json", tool=_tool_at(turn, walk), arguments=f"{written[:-1]} /* as the customer wrote */}}")
 

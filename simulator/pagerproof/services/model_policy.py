@@ -2,31 +2,31 @@
 
 A verdict of Pagerproof covers the plumbing *under this policy*. The model is a reader of the conversation that knows
 the request's happy path and follows it, with errors at stated rates. Evidence grades: documented, incident, measured,
-assumed; sections are those of the project's collected facts.
+assumed; [n] is a source below the table.
 
 ===================  =====================================================================  =========================
 what                 how                                                                    evidence
 ===================  =====================================================================  =========================
 difficulty d         chance that the model errs anywhere in a pipeline of router, actor,    definition; its Beta is
-                     verifier and writer at temperature 1, one stream, clean data           fitted to pass^k (3.5)
+                     verifier and writer at temperature 1, one stream, clean data           fitted to pass^k [1]
 error budget         B = -ln(1 - d) x task share x (r + (1 - r) T), linear in T up to 2     shape assumed
 task shares          route 0.08, act 0.80, verify 0.04, write 0.08                          assumed
 one decision         errs at 1 - exp(-B / n), n = steps of the path + the finish            arithmetic: n clean
                                                                                             decisions give 1-exp(-B)
-residual r (T = 0)   0.5 x min(1, d / 0.2) x load x length, at most 1                       > 0 measured (3.5), the
+residual r (T = 0)   0.5 x min(1, d / 0.2) x load x length, at most 1                       > 0 measured [1, 2], the
                                                                                             figure assumed
   load               1 + 0.25 log2(1 + (streams in flight - 1) / 8)                         batch dependence measured
-                                                                                            (3.5), figure assumed
-  length             typical tokens of the task / 102, within 0.25 and 4                    first fork: measured (3.5)
+                                                                                            [2], figure assumed
+  length             typical tokens of the task / 102, within 0.25 and 4                    first fork: measured [2]
 which error          wrong argument .26, wrong tool .15, skipped step .10, repeated step    prose: 1.5 % of native
 (at a step)          .10, invented entity .09, false claim of success .08, prose .075,      calls against 9-45 % wrong
-                     gives up .06, polite loop .06, comment in the JSON .013, invented      ones (3.4, measured); JSON
-                     tool .012                                                              3 in 1,150 (3.4); repeats,
-                                                                                            early ends: MAST (4); the
+                     gives up .06, polite loop .06, comment in the JSON .013, invented      ones (measured [3]); JSON
+                     tool .012                                                              3 in 1,150 [3]; repeats,
+                                                                                            early ends: MAST [4]; the
                                                                                             rest assumed
 which error          polite loop .40, repeats the last write .30, prose .15, gives up .15   assumed
 (at the finish)
-polite loop          asks again with .75 after each time                                    incident (4), assumed
+polite loop          asks again with .75 after each time                                    incident [5], assumed
 looseness            l = d (0.3 + 0.7 T); bends the reactions below, which are not          assumed
                      errors on clean data and are outside of the budget
 tool error           gives up .04, .12, .25, .30, ... by errors in a row, + .25 where       assumed
@@ -35,15 +35,19 @@ told to go on        claims success after having given up with .25              
 "already ..."        read as done with .70                                                  assumed
 unreadable answer    HTML taken for success .03 + .40 l, an empty one .40 + .40 l           assumed
 broken answer        read as far as it goes, the cut value included; the cut noticed        assumed; SDKs pass it on
-                     with .20 where the needed value is the one that was cut                (3.2, measured)
+                     with .20 where the needed value is the one that was cut                (measured [6])
 missing value        fetched again with .80^(answers had), else made up with .05 + .60 l,   assumed
                      else gives up
 must decline         overlooked with half the acting budget                                 assumed
 verifier             rejects what is undone, unreadable or about somebody else, lets it     9.1 % incorrect
-                     pass with .09 + .30 l                                                  verification in MAST (4)
+                     pass with .09 + .30 l                                                  verification in MAST [4]
 writer               repeats the facts it saw as it saw them; without any, makes the        assumed
                      told ones up with .05 + .60 l, else says it could not find out
 ===================  =====================================================================  =========================
+
+Sources: [1] tau-bench's recorded trajectories and tau2-bench's leaderboard. [2] Thinking Machines, September 2025, read
+in a summary. [3] BFCL's raw scores, run of 2024-08-11, 18 models in native mode. [4] MAST, arXiv 2503.13657. [5] A
+post-mortem of two agents in a loop for eleven days, told by several who differ. [6] openai 3.54.0 against cut bodies.
 
 Every draw is keyed by (seed, request index, task, step of the path, how often the model answered there): a fault
 that costs one more call at one step moves no draw of another step, and a call that failed before the model answered

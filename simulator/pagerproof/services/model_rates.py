@@ -55,7 +55,7 @@ class ModelRates(BaseModel):
     residual: Rate = Field(
         default=0.5,
         description="Share of the error budget left at temperature 0 for a hard request, one stream and an answer of "
-        "102 tokens. Evidence: that it is above 0 is measured (facts 3.5: 80 of 1,000 completions at T=0 distinct, "
+        "102 tokens. Evidence: that it is above 0 is measured (Thinking Machines 2025: 80 of 1,000 at T=0 distinct, "
         "tau-bench runs at T=0 repeat their tool sequence in 16.7 % of pairs); the figure is assumed.",
     )
     residual_full_difficulty: float = Field(
@@ -68,7 +68,7 @@ class ModelRates(BaseModel):
         default=8.0,
         gt=0.0,
         description="Streams in flight at which the residual has grown by `load_slope`. Evidence: that output depends "
-        "on batch size is measured (facts 3.5, batch-dependent kernels); the figure is assumed.",
+        "on batch size is measured (Thinking Machines 2025, batch-dependent kernels); the figure is assumed.",
     )
     load_slope: float = Field(
         default=0.25, ge=0.0, description="Growth of the residual per doubling of 1 + streams / load_reference; assumed"
@@ -77,12 +77,12 @@ class ModelRates(BaseModel):
         default=102.0,
         gt=0.0,
         description="Output length at which the residual counts once (tokens). Evidence: first fork after about 102 "
-        "tokens, measured (facts 3.5).",
+        "tokens, measured (Thinking Machines 2025).",
     )
     polite_persistence: Rate = Field(
         default=0.75,
         description="Chance that a model which just asked for another round asks again. Evidence: assumed; incident: "
-        "two agents thanking each other for eleven days (facts 4).",
+        "two agents thanking each other for eleven days (an anecdote).",
     )
     gives_up_after_error: tuple[float, ...] = Field(
         default=(0.04, 0.12, 0.25, 0.30),
@@ -96,7 +96,7 @@ class ModelRates(BaseModel):
     claims_after_error: Rate = Field(
         default=0.002,
         description="Chance of claiming success over an error, at no difficulty. Evidence: assumed; premature "
-        "termination is 6.2 % and unawareness of termination 12.4 % of failures in MAST (facts 4).",
+        "termination is 6.2 % and unawareness of termination 12.4 % of failures in MAST (arXiv 2503.13657).",
     )
     claims_after_error_slope: Rate = Field(default=0.10, description="Growth of it per unit of looseness. Assumed.")
     yields_to_pressure: Rate = Field(
@@ -112,7 +112,7 @@ class ModelRates(BaseModel):
     notices_cut: Rate = Field(
         default=0.20,
         description="Chance of noticing that the value needed is the one a broken answer was cut in, and asking again. "
-        "Evidence: assumed; SDKs pass cut JSON on without an error (facts 3.2, measured).",
+        "Evidence: assumed; SDKs pass cut JSON on without an error (measured, openai 3.54.0).",
     )
     asks_again: Rate = Field(
         default=0.80, description="Chance, to the power of the answers had, of fetching a missing value again. Assumed."
@@ -124,7 +124,7 @@ class ModelRates(BaseModel):
     false_approve: Rate = Field(
         default=0.09,
         description="Chance that a verifier lets a visible problem pass, at no difficulty. Evidence: 9.1 % of failures "
-        "are incorrect verification (MAST, facts 4: another denominator, so assumed).",
+        "are incorrect verification (MAST, arXiv 2503.13657: another denominator, so assumed).",
     )
     false_approve_slope: Rate = Field(default=0.30, description="Growth of it per unit of looseness. Assumed.")
 
