@@ -160,8 +160,12 @@ class Model(Protocol):
         temperature: float = 0.0,
         max_tokens: int = 1024,
         timeout_s: float | None = None,
+        attempt: int = 1,
     ) -> Completion:
-        """Ask for the next message. Raises ToolTimeout, ConnectionLost, ToolError or BadAnswer."""
+        """Ask for the next message. Raises ToolTimeout, ConnectionLost, ToolError or BadAnswer.
+
+        `attempt` counts from 1 and is raised by whoever asks the same again.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pagerproof.agents.load import BUILTIN_AGENTS
-from pagerproof.cli.catalogue import KINDS, catalogue, entries_of
+from pagerproof.cli.catalogue import KINDS, catalogue, entries_of, read_document
 from pagerproof.cli.inspect_commands import list_command, show_command, validate_command
 from pagerproof.errors import InvalidFile, UsageError
 from pagerproof.oracles import known_modes
@@ -62,6 +62,12 @@ def test_broken_files_of_the_working_folder_are_listed_as_broken(here: Path) -> 
     assert "scenarios/cut.yaml:2:6" in yours["cut"].broken
     assert "SyntaxError in line 1" in yours["bad_agent.py:handle"].broken
     assert yours["good_agent.py:handle"].title == "An agent of mine."
+
+
+def test_titles_are_those_of_the_files(here: Path) -> None:
+    for entry in [*entries_of("scenarios"), *entries_of("faults")]:
+        assert entry.path is not None
+        assert entry.title == read_document(entry.path)["title"]
 
 
 def test_file_in_the_working_folder_wins_over_the_shipped_one(here: Path) -> None:

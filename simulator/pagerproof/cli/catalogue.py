@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ Origin = Literal["shipped", "yours"]
 
 AGENT_FILE_BYTES_MAX: Final = 1_000_000
 _HANDLE: Final = "handle"
+_PLAIN_TITLE: Final = re.compile(rb"^title: +([A-Za-z0-9][A-Za-z0-9 ,.;'()-]*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +103,19 @@ def _of_file(kind: Literal["scenarios", "faults"], name: str, find: Callable[[],
     try:
         if origin == "yours":  # those that ship are checked by our tests
             _check(kind, path)
-        title = _first_line(str(read_document(path).get("title", "")))
-    except (UsageError, RecursionError) as error:
+        title = _title(path)
+    except (UsageError, OSError, RecursionError) as error:
         reason = _first_line(str(error)) or type(error).__name__
         return Entry(kind=kind, name=name, title="", path=path, origin=origin, broken=reason)
     return Entry(kind=kind, name=name, title=title, path=path, origin=origin)
+
+
+def _title(path: Path) -> str:
+    """Return a file's title; nearly always a plain line, which needs no reading of all the rest."""
+    match = _PLAIN_TITLE.search(path.read_bytes())
+    if match is not None:
+        return match[1].decode().strip()
+    return _first_line(str(read_document(path).get("title", "")))
 
 
 def _check(kind: Literal["scenarios", "faults"], path: Path) -> None:

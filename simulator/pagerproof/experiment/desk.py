@@ -49,12 +49,14 @@ class ToolboxModel:
         temperature: float = 0.0,
         max_tokens: int = 1024,
         timeout_s: float | None = None,
+        attempt: int = 1,
     ) -> Completion:
         """Ask for the next message. Raises ToolTimeout, ConnectionLost, ToolError or BadAnswer."""
         result = await self._toolbox.call(
             "llm.Chat.create",
             {"messages": messages, "tools": tools, "temperature": temperature, "max_tokens": max_tokens},
             timeout_s=DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s,
+            attempt=attempt,
         )
         return decode_completion(result.data())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pagerproof import __version__
-from pagerproof.agents.load import LoadedAgent, load_agent
+from pagerproof.agents.load import BUILTIN_AGENTS, LoadedAgent, load_agent
 from pagerproof.errors import UsageError
 from pagerproof.gates import check_expression
 from pagerproof.scenario.find import fault_model_ids, find_fault_model, find_scenario
@@ -23,7 +23,6 @@ from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 from pagerproof.workload.edge_cases import EDGE_CASES
 
-BUILTIN_AGENTS = ("hardened", "vendor_demo")
 _RECORDED_PACKAGES = ("simpy", "numpy", "faker", "pydantic", "orjson", "xxhash", "pyarrow", "pandas")
 
 
