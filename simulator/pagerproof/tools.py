@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypedDict
+from typing import Any, Final, Protocol, TypedDict
 
 import orjson
 
@@ -34,7 +34,7 @@ class BadAnswer(ToolError, ValueError):
     """An answer arrived with a good status and cannot be decoded."""
 
 
-def loads(body: bytes) -> Any:
+def loads(body: bytes | str) -> Any:
     """Decode JSON as `json.loads` does, at a third of its cost where the body is strictly JSON.
 
     Whatever the strict decoder refuses goes to the standard library, which accepts more (NaN, half surrogate pairs)
@@ -46,10 +46,16 @@ def loads(body: bytes) -> Any:
         return json.loads(body)
 
 
-class ToolResult:
-    """An answer at the agent's boundary. Reading `body`, `text`, `json()` or `data()` marks it as read."""
+_NOT_DECODED: Final = object()
 
-    __slots__ = ("_body", "_on_read", "headers", "operation", "status", "wire_bytes")
+
+class ToolResult:
+    """An answer at the agent's boundary. Reading `body`, `text`, `json()` or `data()` marks it as read.
+
+    The body is decoded once: `json()`, `strict_json()` and `data()` return the same object each time.
+    """
+
+    __slots__ = ("_body", "_decoded", "_on_read", "headers", "operation", "status", "wire_bytes")
 
     def __init__(self, operation: str, answer: Answer, on_read: Callable[[], None] | None = None) -> None:
         self.operation = operation
@@ -57,6 +63,7 @@ class ToolResult:
         self.headers = answer.headers
         self.wire_bytes = answer.wire_bytes
         self._body = answer.body
+        self._decoded: Any = _NOT_DECODED
         self._on_read = on_read
 
     @property
@@ -79,7 +86,14 @@ class ToolResult:
 
     def json(self) -> Any:
         """The body decoded as JSON. Raises ValueError as json.loads does."""
-        return loads(self.body)
+        if self._decoded is _NOT_DECODED:
+            self._decoded = loads(self.body)
+        return self._decoded
+
+    def strict_json(self) -> Any:
+        """The body decoded as JSON and nothing else: NaN and half surrogate pairs are a ValueError, too."""
+        self._decoded = orjson.loads(self.body)
+        return self._decoded
 
     def data(self) -> Any:
         """The decoded body of a 2xx answer. Raises ToolError for another status, BadAnswer where it is not JSON."""
@@ -88,7 +102,7 @@ class ToolResult:
                 self.operation, f"HTTP {self.status}: {self.text[:200]}", status=self.status, body=self.body
             )
         try:
-            return loads(self.body)
+            return self.json()
         except ValueError as error:
             raise BadAnswer(
                 self.operation,

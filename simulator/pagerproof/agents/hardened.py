@@ -19,7 +19,7 @@ from pagerproof.agents.roles import (
     specialist_for,
     specialist_prompt,
 )
-from pagerproof.tools import Completion, Desk, Message, Reply, ReplyStatus, Request, ToolError, ToolResult
+from pagerproof.tools import Completion, Desk, Message, Reply, ReplyStatus, Request, ToolError, ToolResult, loads
 from pagerproof.valves import (
     LOOKUPS,
     WRITES,
@@ -230,7 +230,7 @@ class _Work:
     async def use(self, completion: Completion) -> None:
         self.messages.append(as_message(completion))
         for call in completion.tool_calls:
-            operation, arguments = await self.aligned(call.name, json.loads(call.arguments))
+            operation, arguments = await self.aligned(call.name, loads(call.arguments))
             content = await self.carry_out(operation, arguments)
             self.messages.append({"role": "tool", "name": operation, "content": content})
 
@@ -272,8 +272,7 @@ class _Work:
         if operation in WRITES:
             await self.confirm(operation, arguments, result)
         else:
-            data = json.loads(result.body)
-            if self.evidence.foreign(operation, data):
+            if self.evidence.foreign(operation, result.json()):
                 return await self.question_owner(operation, arguments)
         self.evidence.learn(operation, result)
         return result.text
@@ -295,7 +294,7 @@ class _Work:
     async def question_owner(self, operation: str, arguments: Mapping[str, Any]) -> str:
         """Decline where the order is somebody else's, once a second look has shown the same."""
         again = await self.tools.call(operation, arguments)
-        if again.ok and not self.evidence.foreign(operation, json.loads(again.body)):
+        if again.ok and not self.evidence.foreign(operation, again.json()):
             self.evidence.learn(operation, again)
             return again.text
         raise _Declined(_DECLINED_TEXT)
@@ -337,7 +336,7 @@ class _Work:
 
     async def read(self, operation: str, **arguments: object) -> bool:
         result = await self.tools.call(operation, arguments)
-        if not result.ok or self.evidence.foreign(operation, json.loads(result.body)):
+        if not result.ok or self.evidence.foreign(operation, result.json()):
             return False
         self.evidence.learn(operation, result)
         return True
@@ -434,7 +433,7 @@ _READ_ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
 def _decoded(text: str) -> dict[str, Any]:
     """Return the JSON object that `text` is, or an empty one."""
     try:
-        data = json.loads(text)
+        data = loads(text)
     except ValueError:
         return {}
     return data if isinstance(data, dict) else {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from pagerproof.cli.console import stderr_console, stdout_console
 from pagerproof.errors import Interrupted, UsageError
+from pagerproof.experiment.campaign import FOLDER, Replication, campaign, keep, kept
 from pagerproof.experiment.demo import compare
 from pagerproof.experiment.interruption import on_ctrl_c
 from pagerproof.experiment.plan import Plan, make_plan
@@ -17,7 +19,7 @@ from pagerproof.experiment.run import Execution, execute
 from pagerproof.metrics.result import RunResult
 from pagerproof.reporting.progress import progress_for
 from pagerproof.reporting.side_by_side import print_side_by_side
-from pagerproof.reporting.summary import print_summary
+from pagerproof.reporting.summary import print_replications, print_summary
 from pagerproof.reporting.timeline import replay_document
 from pagerproof.reporting.timeline_text import print_replay
 from pagerproof.trace.store import RunFolder, latest_run
@@ -48,10 +50,17 @@ def run_command(
 def _executed(plan: Plan, out: Path, stderr: Console, *, progress: bool) -> Execution:
     def announce_baseline() -> None:
         if progress:
-            stderr.print(f"making the fault-free baseline of {plan.name} (once; it is kept in {out})")
+            stderr.print(f"making the fault-free baseline of {plan.name} (once; it is kept in {out})", soft_wrap=True)
 
-    with progress_for(stderr, enabled=progress) as shown, on_ctrl_c() as interruption:
-        return execute(plan, out=out, report=shown.update, report_baseline=announce_baseline, interruption=interruption)
+    with progress_for(stderr, enabled=progress, label=plan.agent.name) as shown, on_ctrl_c() as interruption:
+        return execute(
+            plan,
+            out=out,
+            report=shown.update,
+            report_baseline=announce_baseline,
+            interruption=interruption,
+            replications=kept(plan, out) if plan.faults else None,
+        )
 
 
 def _print_result(result: RunResult, stdout: Console, format_: str, run_folder: str) -> None:
@@ -124,6 +133,41 @@ def demo_command(
             left_run=_shown(left.folder),
             right_run=_shown(right.folder),
         )
+    return 0
+
+
+def campaign_command(
+    scenario: str,
+    *,
+    requests: int | None,
+    seed: int | None,
+    seeds: int,
+    agent: str | None,
+    workers: int,
+    out: Path,
+    keep_in: Path | None,
+    format_: str,
+    progress: bool,
+    color: str,
+) -> int:
+    """Run a scenario under many seeds without its script, keep and print where each mode first appears."""
+    plan = make_plan(scenario, requests=requests, seed=seed, agent=agent)
+    stderr = stderr_console(color)
+    numbers = range(plan.seed, plan.seed + seeds)
+
+    def done(replication: Replication) -> None:
+        if progress:
+            modes = ", ".join(f"{mode.replace('_', ' ')} from {first}" for mode, _, _, first in replication.modes[:3])
+            stderr.print(f"seed {replication.seed}: {modes or 'no failure'}", soft_wrap=True)
+
+    replications = campaign(plan, numbers, workers=workers, done=done)
+    path = keep(plan, replications, keep_in if keep_in is not None else out / FOLDER)
+    if format_ == "json":
+        print(json.dumps(asdict(replications), indent=2))
+    else:
+        stdout = stdout_console(color)
+        print_replications(stdout, replications)
+        stdout.print(f"kept in {path}", soft_wrap=True)
     return 0
 
 

@@ -153,8 +153,6 @@ def _show_scenario(console: Console, entry: Entry) -> None:
     concurrency = scenario.agent.concurrency
     _field(console, "requests", f"{scenario.requests:,}, seed {scenario.seed}")
     _field(console, "agent", scenario.agent.use + (f", {concurrency:,} requests at once" if concurrency else ""))
-    if scenario.temperature is not None:
-        _field(console, "temperature", f"{scenario.temperature:g}")
     _section(console, "Workload")
     workload = scenario.workload
     said = written.get("workload") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,51 @@ def demo(
         out=out,
         quiet=quiet,
         progress=not (no_progress or quiet),
+        color=color,
+    )
+
+
+@cli.command()
+@_scenario
+@_requests
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The first seed; the others follow it [scenario's].")
+@click.option("--seeds", type=click.IntRange(min=1), default=20, show_default=True, help="How many seeds.")
+@_agent
+@click.option("--workers", type=click.IntRange(min=1), help="Processes to run them in [one per core].")
+@_out
+@click.option(
+    "--keep-in", type=click.Path(path_type=Path, file_okay=False), help="Where to keep the result [below --out]."
+)
+@_format
+@_no_progress
+@_color
+def campaign(
+    scenario: str,
+    requests: int | None,
+    seed: int | None,
+    seeds: int,
+    agent: str | None,
+    workers: int | None,
+    out: Path,
+    keep_in: Path | None,
+    format_: str,
+    no_progress: bool,
+    color: str,
+) -> int:
+    """Run SCENARIO under many seeds, without what it scripts: where does each failure mode first appear on its own?"""
+    from pagerproof.cli.commands import campaign_command
+
+    return campaign_command(
+        scenario,
+        requests=requests,
+        seed=seed,
+        seeds=seeds,
+        agent=agent,
+        workers=workers or os.cpu_count() or 1,
+        out=out,
+        keep_in=keep_in,
+        format_=format_,
+        progress=not no_progress,
         color=color,
     )
 

@@ -19,7 +19,8 @@ from pagerproof.scenario.schema import Limits
 from pagerproof.tools import ConnectionLost, ToolError, ToolResult, ToolTimeout
 
 _EXPIRED: Final = Answer(0, {}, b"")  # what the guard timer puts into a call's future
-_CHAT = "llm.Chat.create"
+_BROKEN: Final = "the connection broke before an answer came"
+_CHAT: Final = "llm.Chat.create"
 
 
 class RequestStopped(BaseException):
@@ -161,7 +162,9 @@ class CaseToolbox:
         except asyncio.CancelledError:
             self._cancelled(call)
             raise
-        return answer if answer is not None else self._nothing_came(call, None)
+        if answer is None:
+            raise ConnectionLost(call.operation.full_name, _BROKEN)
+        return answer
 
     def _cancelled(self, call: Call) -> None:
         call.abandoned = True
@@ -174,7 +177,7 @@ class CaseToolbox:
             call.abandoned = True
             self._boundary.services[call.operation.full_name].abandon(call)
             self._timed_out(call)
-        self._broke(call, "the connection broke before an answer came")
+        self._broke(call, _BROKEN)
 
     async def _exchange(self, call: Call, decisions: list[Decision], timeout_s: float | None) -> Answer:
         """Carry the call out under its faults; the client's timer cuts across faults and service alike."""
@@ -191,8 +194,8 @@ class CaseToolbox:
             self._timed_out(call)
         except ToolError as error:
             _raised(call.case, decisions, boundary.loop)
-            if isinstance(error, ConnectionLost):
-                log = call.case.log
+            log = call.case.log
+            if isinstance(error, ConnectionLost) and log[-1][:4:2] != (log[-1][0], call.operation.full_name):
                 log.append((boundary.loop.time(), BROKE, call.operation.full_name, call.number, 0, str(error)))
             raise
 

@@ -23,6 +23,7 @@ from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 from pagerproof.workload.edge_cases import EDGE_CASES
 
+_ROOMS_THAT_ONLY_SHOW = frozenset({"cli", "reporting"})
 _RECORDED_PACKAGES = ("simpy", "numpy", "faker", "pydantic", "orjson", "xxhash", "pyarrow", "pandas")
 
 
@@ -57,6 +58,12 @@ class Plan:
         """Return the plan of this plan's baseline run."""
         return replace(self, faults=False)
 
+    def without_script(self) -> Plan:
+        """Return the plan without what its author fixed at exact indices: requests and faults alike."""
+        workload = self.scenario.workload.model_copy(update={"requests": {}})
+        faults = tuple(use for use in self.scenario.faults if not use.at)
+        return replace(self, scenario=self.scenario.model_copy(update={"workload": workload, "faults": faults}))
+
     def key(self) -> str:
         """Return a digest of all inputs and of the versions they are read by."""
         parts = [self.name, str(self.requests), __version__, self.agent.digest, _own_digest(), *versions().values()]
@@ -65,11 +72,12 @@ class Plan:
 
 
 def _own_digest() -> str:
-    """Return a digest of Pagerproof's own code: while it is being changed, its version number stays."""
+    """Return a digest of Pagerproof's own code, as far as it decides results: it changes more often than the version."""
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
     for path in sorted(package.rglob("*.py")):
-        digest.update(path.read_bytes())
+        if path.relative_to(package).parts[0] not in _ROOMS_THAT_ONLY_SHOW:
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -129,18 +129,17 @@ def _executed_again(
         done += 1
         if case.index == index:
             found.append(case)
-        if done % 64 == 0:
-            if report is not None and simulation.fence is not None:
-                with simulation.fence.lifted():
-                    report(
-                        Snapshot(
-                            done=done,
-                            total=max(index, done),
-                            failures={},
-                            virtual_s=stage.loop.time(),
-                            wall_s=perf_counter() - started_wall_s,
-                        )
+        if done % 64 == 0 and report is not None and simulation.fence is not None:
+            with simulation.fence.lifted():
+                report(
+                    Snapshot(
+                        done=done,
+                        total=max(index, done),
+                        failures={},
+                        virtual_s=stage.loop.time(),
+                        wall_s=perf_counter() - started_wall_s,
                     )
+                )
 
     only = frozenset({index}) if isolated else None
     simulation = stage.simulation(take, only=only, stop_after=index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pagerproof.faults import FaultInjector
 from pagerproof.faults.injector import Strike
 from pagerproof.gates import decide, evaluate
 from pagerproof.kernel import SimulationLoop
-from pagerproof.metrics import Baseline, FaultDelivery, RequestTable, RunResult, baseline, summarise
+from pagerproof.metrics import Baseline, FaultDelivery, Replications, RequestTable, RunResult, baseline, summarise
 from pagerproof.model import Verdict
 from pagerproof.oracles import judge
 from pagerproof.protocols import Case, Directory, Scheduler, Service
@@ -188,6 +188,7 @@ def execute(
     with_baseline: bool = True,
     report_baseline: Callable[[], object] | None = None,
     interruption: Interruption | None = None,
+    replications: Replications | None = None,
 ) -> Execution:
     """Run the plan to its end, or to what stops it, and return what it found.
 
@@ -218,7 +219,7 @@ def execute(
     stage.injector.check_balance()
     wall_s, cpu_s = perf_counter() - started_wall_s, process_time() - started_cpu_s
     collector.report_progress()
-    result = _result(plan, collector, stage, end, base, wall_s)
+    result = replace(_result(plan, collector, stage, end, base, wall_s), replications=replications)
     execution = Execution(
         plan=plan,
         result=result,

@@ -209,6 +209,28 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FirstAppearance:
+    """Where one failure mode first appears on its own, over replications: `seeds` of them showed it at all."""
+
+    mode: str
+    outcome: str
+    seeds: int
+    first_min: int
+    first_median: int
+    first_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replications:
+    """The same scenario under other seeds, without its scripted faults and requests."""
+
+    seeds: tuple[int, ...]
+    requests: int
+    appearances: tuple[FirstAppearance, ...]
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """Everything that a run found out."""
 
@@ -238,6 +260,7 @@ class RunResult:
     virtual_s: float
     wall_s: float
     baseline: Baseline | None = None
+    replications: Replications | None = None
     interrupted: bool = False
     covers: str = ""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from pagerproof.metrics.result import GateResult, RunResult, Spread, StripBin
+from pagerproof.metrics.result import GateResult, Replications, RunResult, Spread, StripBin
 from pagerproof.model import Outcome
 from pagerproof.reporting.layout import (
     SEPARATOR,
@@ -38,6 +38,7 @@ _SHADES = " ░▒▓█"
 _ASCII_SHADES = " .:*#"
 _LABEL_COLUMNS = 22
 _INDICES_SHOWN = 6
+_INTENTS_SHOWN = 3
 _CELLS_SHOWN = 15
 _EXAMPLES_SHOWN = 5
 
@@ -50,6 +51,8 @@ def print_summary(console: Console, result: RunResult, *, run_folder: str = "") 
     _figures(console, result)
     _strip(console, result)
     _modes(console, result)
+    if result.replications is not None:
+        print_replications(console, result.replications)
     _examples(console, result, run_folder)
     _gates(console, result.gates)
     _verdict(console, result)
@@ -130,7 +133,9 @@ def _matrix(console: Console, result: RunResult) -> None:
 
 def _figures(console: Console, result: RunResult) -> None:
     rows: list[list[Text | str]] = []
-    for spread in result.latency:
+    whole, *by_intent = result.latency or [None]
+    slowest = sorted(by_intent, key=lambda spread: -spread.p95)[:_INTENTS_SHOWN]
+    for spread in [each for each in (whole, *slowest) if each is not None]:
         rows.append([f"latency, {words(spread.label)}", f"{spread.n:,}", *_quantiles(spread, show_duration)])
     for spread in result.cost:
         rows.append([f"cost, {words(spread.label)}", f"{spread.n:,}", *_quantiles(spread, "{:.4f} $".format)])
@@ -263,6 +268,39 @@ def _modes(console: Console, result: RunResult) -> None:
             for each in result.failure_modes
         ],
     )
+
+
+def print_replications(console: Console, replications: Replications) -> None:
+    """Print where each mode first appears on its own, over other seeds and without what is scripted."""
+    seeds = len(replications.seeds)
+    if not replications.appearances:
+        text = f"no failure on its own, over {seeds} seeds of {replications.requests:,} requests without the script\n"
+        print_lines(console, Text(text))
+        return
+    print_table(
+        console,
+        f"First appearance on its own, over {seeds} seeds of {replications.requests:,} requests without the script",
+        [
+            Column(name="failure mode"),
+            Column(name="seeds", right=True),
+            Column(name="earliest", right=True),
+            Column(name="median", right=True),
+            Column(name="latest", right=True),
+        ],
+        [
+            [
+                Text(words(each.mode), style=STYLES[Outcome(each.outcome)]),
+                f"{each.seeds} of {seeds}",
+                f"{each.first_min:,}",
+                f"{each.first_median:,}",
+                f"{each.first_max:,}",
+            ]
+            for each in replications.appearances
+        ],
+    )
+    if not replications.current:
+        text = "measured with other versions of the inputs; 'pagerproof campaign' measures again\n"
+        print_lines(console, Text(text, style="yellow"))
 
 
 def _few(indices: Iterable[int]) -> str:

@@ -178,7 +178,6 @@ class Scenario(Strict):
     description: str = ""
     requests: int = Field(default=1000, ge=1, le=10_000_000)
     seed: int = Field(default=1, ge=0, lt=2**63)
-    temperature: float | None = Field(default=None, ge=0, le=2)
     agent: AgentUse = AgentUse()
     workload: Workload = Workload()
     services: dict[str, dict[str, Any]] = {}

@@ -76,9 +76,7 @@ def write(turn: Turn) -> Move:
 _WRONG = "we have taken care of everything you asked for."
 
 
-def _spoken(
-    turn: Turn, behaviour: str, slip: str, right: Callable[[Turn], str], wrong: Callable[[Turn], str]
-) -> Move:
+def _spoken(turn: Turn, behaviour: str, slip: str, right: Callable[[Turn], str], wrong: Callable[[Turn], str]) -> Move:
     """Say the right thing, the wrong one at the task's error chance, or what a disturbance forces."""
     if turn.forced:
         return _forced(turn, right, wrong)

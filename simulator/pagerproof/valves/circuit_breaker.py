@@ -52,9 +52,7 @@ PRESETS: Final[Mapping[str, Thresholds]] = MappingProxyType(
     {
         # opossum as SAP Cloud SDK JS 4.9.1 sets it: 50 %, volume 10, reset 30 s. Its window is one of time; ours counts
         # calls, and 100 of them is resilience4j's default.
-        "opossum": Thresholds(
-            failure_rate=0.5, minimum_calls=10, window_calls=100, open_s=30.0, half_open_calls=1
-        ),
+        "opossum": Thresholds(failure_rate=0.5, minimum_calls=10, window_calls=100, open_s=30.0, half_open_calls=1),
         # resilience4j, CircuitBreakerConfig: 50 %, COUNT window 100, minimum 100, open 60 s, 10 trial calls.
         "resilience4j": Thresholds(
             failure_rate=0.5, minimum_calls=100, window_calls=100, open_s=60.0, half_open_calls=10

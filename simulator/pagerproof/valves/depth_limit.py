@@ -63,11 +63,7 @@ class _Limited:
         purpose = purpose_of(operation, arguments)
         asked = self._asked
         times = asked[purpose] = asked.get(purpose, 0) + 1
-        if (
-            self._calls > limit.calls_per_request
-            or self._step_calls > limit.calls_per_step
-            or times > limit.repeats
-        ):
+        if self._calls > limit.calls_per_request or self._step_calls > limit.calls_per_step or times > limit.repeats:
             self._refuse(operation, times)
         return self._inner.call(
             operation, arguments, timeout_s=timeout_s, idempotency_key=idempotency_key, attempt=attempt

@@ -162,7 +162,7 @@ async def look(toolbox: Toolbox, operation: str, arguments: Mapping[str, Any]) -
         result = await toolbox.call(lookup.operation, {name: arguments[name] for name in lookup.arguments})
         if not result.ok or is_cached(result):
             return Fate.UNKNOWN, None
-        document = lookup.found(arguments, orjson.loads(result.body))
+        document = lookup.found(arguments, result.json())
     except (ToolError, ValueError, LookupError, TypeError, AttributeError):
         return Fate.UNKNOWN, None
     return (Fate.ABSENT, None) if document is None else (Fate.DONE, document)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from pagerproof.tools import BadAnswer, Desk, Toolbox, ToolResult
 from pagerproof.valves.answers import SHAPES, Shape
 
@@ -56,12 +54,12 @@ class _Validated:
         return result
 
     def _fault(self, operation: str, arguments: Mapping[str, Any], result: ToolResult) -> str:
-        body = result.body
-        if len(body) != result.wire_bytes:
-            return f"cut: {len(body)} of {result.wire_bytes} bytes arrived"
+        arrived_bytes = len(result.body)
+        if arrived_bytes != result.wire_bytes:
+            return f"cut: {arrived_bytes} of {result.wire_bytes} bytes arrived"
         try:
-            data = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            data = result.strict_json()
+        except ValueError as error:
             return f"not JSON: {error}"
         expected = self._shapes.get(operation)
         return expected.fault(arguments, data) if expected is not None else ""

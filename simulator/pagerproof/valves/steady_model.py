@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from pagerproof.tools import BadAnswer, Completion, Desk, Message, Model, ToolError
+from pagerproof.tools import BadAnswer, Completion, Desk, Message, Model, ToolError, loads
 from pagerproof.valves.deadline import Deadline
 from pagerproof.valves.refusals import DeadlineExceeded
 from pagerproof.valves.retry import Retry, passing_error
@@ -39,12 +38,13 @@ class SteadyModel:
         temperature: float = 0.0,
         max_tokens: int = 1024,
         timeout_s: float | None = None,
+        attempt: int = 1,
     ) -> Completion:
         """Ask for the next message. Raises DeadlineExceeded, or the last error when the attempts are used up."""
         desk = self._desk
         retry = self._retry
         retry.budget.deposit(desk.clock.now_s())
-        attempt = 1
+        tried = 1
         while True:
             left_s = self._deadline.left_s(desk)
             if left_s <= 0.0:
@@ -53,7 +53,12 @@ class SteadyModel:
             limit_s = min(self._timeout_s if timeout_s is None else timeout_s, left_s)
             try:
                 completion = await self._model.chat(
-                    messages, tools=tools, temperature=temperature, max_tokens=max_tokens, timeout_s=limit_s
+                    messages,
+                    tools=tools,
+                    temperature=temperature,
+                    max_tokens=max_tokens,
+                    timeout_s=limit_s,
+                    attempt=attempt + tried - 1,
                 )
                 fault = incomplete(completion)
                 if not fault:
@@ -61,9 +66,9 @@ class SteadyModel:
                 raise BadAnswer(_OPERATION, fault, status=200)
             except ToolError as error:
                 why = passing_error(error)
-                if not why or not await retry.pause(desk, _OPERATION, attempt, why, None):
+                if not why or not await retry.pause(desk, _OPERATION, tried, why, None):
                     raise
-            attempt += 1
+            tried += 1
 
 
 def incomplete(completion: Completion) -> str:
@@ -72,7 +77,7 @@ def incomplete(completion: Completion) -> str:
         return f"the model's answer ended by {completion.finish_reason or 'nothing'!r}"
     for call in completion.tool_calls:
         try:
-            arguments = json.loads(call.arguments)
+            arguments = loads(call.arguments)
         except ValueError:
             return f"the arguments of {call.name} are not JSON"
         if type(arguments) is not dict:
