@@ -66,9 +66,7 @@ class Pool:
 
         Whoever was called back owes one `release()`.
         """
-        if self.in_use < self.capacity:
-            self.in_use += 1
-            self.peak = max(self.peak, self.in_use)
+        if self.take():
             callback(*args)
             return SERVED
         if self.queue_limit is not None and self.queued >= self.queue_limit:
@@ -81,6 +79,16 @@ class Pool:
         line.append(ticket)
         self.queued += 1
         return ticket
+
+    def take(self) -> bool:
+        """Take a worker if one is free, which nobody in the line can want too; whoever got one owes one `release()`."""
+        in_use = self.in_use
+        if in_use >= self.capacity:
+            return False
+        self.in_use = in_use = in_use + 1
+        if in_use > self.peak:
+            self.peak = in_use
+        return True
 
     def release(self) -> None:
         """Give a worker back; the next in line gets it before this returns."""

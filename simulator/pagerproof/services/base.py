@@ -12,7 +12,7 @@ from pydantic import Field
 from pagerproof.events import LEDGER
 from pagerproof.model import Answer, LedgerEntry, Operation
 from pagerproof.protocols import Call, Directory, Respond, World
-from pagerproof.resources import SERVED, Pool
+from pagerproof.resources import Pool
 from pagerproof.rng import standard_normal, sub_key
 from pagerproof.scenario.schema import Seconds, Strict
 from pagerproof.services.catalogue import operations_of
@@ -79,6 +79,7 @@ class SimulatedService:
         self._leaked = 0
         self._issued = {each.effect_kind: 0 for each in self.operations.values() if each.writes}
         self._gauges = self._gauge_table()
+        self._admits_all = self.admits_all()
 
     def capacity(self) -> int:
         """Return how many jobs are worked on at once."""
@@ -93,13 +94,15 @@ class SimulatedService:
         job = Job(call, self._plans[call.operation.name], respond)
         self._jobs[call] = job
         refusal = self._disturb(job) if self._disturbed else None
-        refusal = refusal or self.admit(job)
+        if refusal is None and not self._admits_all:
+            refusal = self.admit(job)
         if refusal is not None:
             self._schedule(self.parameters.refusal, self._refuse, job, refusal)
             return
-        ticket = self._pool.acquire(self._start, job)
-        if ticket is SERVED:
+        if self._pool.take():
+            self._start(job)
             return
+        ticket = self._pool.acquire(self._start, job)
         if ticket is None:
             self._schedule(self.parameters.refusal, self._refuse, job, self.overloaded(job))
             return
@@ -156,6 +159,10 @@ class SimulatedService:
         if limit is not None and len(self._jobs) - 1 + self._leaked >= limit:
             return self.problem(503, "too_many_connections", "No connection is free.", **{"retry-after": "1"})
         return None
+
+    def admits_all(self) -> bool:
+        """Return whether `admit` need not be asked in this run, because nothing is set that it could refuse by."""
+        return self.parameters.connections is None and type(self).admit is SimulatedService.admit
 
     def service_s(self, job: Job) -> float:
         """Return how long this call's work takes once a worker has it."""
