@@ -81,12 +81,12 @@ class Pool:
         return ticket
 
     def take(self) -> bool:
-        """Take a worker if one is free, which nobody in the line can want too; whoever got one owes one `release()`."""
+        """Take a worker if one is free, and return whether one was; whoever got one owes one `release()`."""
         in_use = self.in_use
         if in_use >= self.capacity:
             return False
         self.in_use = in_use = in_use + 1
-        if in_use > self.peak:
+        if in_use > self.peak:  # noqa: PLR1730  # max() costs a call for every piece of work
             self.peak = in_use
         return True
 

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 _UNIT = 2.0**-53
 _UNIT_52 = 2.0**-52
-_NORMAL = NormalDist()
+_inverse_normal = NormalDist().inv_cdf
 _SEPARATOR = "\x1f"
 
 
@@ -52,7 +52,7 @@ def pick(key: int, items: Sequence[T]) -> T:
 
 def standard_normal(key: int) -> float:
     """Return the standard normal draw that belongs to `key`."""
-    return _NORMAL.inv_cdf(((key >> 12) + 0.5) * _UNIT_52)  # 52 bits: with 53, the last key would round up to 1
+    return _inverse_normal(((key >> 12) + 0.5) * _UNIT_52)  # 52 bits: with 53, the last key would round up to 1
 
 
 def exponential(key: int, mean: float) -> float:

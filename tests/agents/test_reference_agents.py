@@ -20,6 +20,7 @@ from pagerproof.workload.intents import load_intents
 
 REFUND = "payments.Refund.create"
 FIND = "payments.Refund.find"
+MEMO = "sap.CreditMemo.create"
 AMOUNT = {"amount": "129.80", "currency": "EUR"}
 PAYS = [
     *reads()[:2],
@@ -195,7 +196,15 @@ def test_an_empty_message_is_handed_over_without_a_single_model_call() -> None:
     assert model.heard == []
 
 
-@pytest.mark.parametrize("text", ["We have paid back 999.99 EUR.", "I cannot help with that.", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We have paid back 999.99 EUR.",
+        "I cannot help with that.",
+        "Dear Ann Smith, I am sorry, but I cannot help with order 4500000001.",
+        "",
+    ],
+)
 def test_a_reply_that_tells_nothing_or_something_invented_is_replaced_by_the_facts(text: str) -> None:
     model = Model()
     model.reply = text
@@ -203,7 +212,40 @@ def test_a_reply_that_tells_nothing_or_something_invented_is_replaced_by_the_fac
     assert reply.status is ReplyStatus.DONE
     assert "129.80" in reply.text
     assert "999.99" not in reply.text
-    assert desk.marked("response_validation")
+    assert desk.marked("evidence")
+
+
+def test_where_nothing_has_been_established_nothing_is_claimed() -> None:
+    claims = Model(path=[], intents=("something_new",))
+    reply, _ = hardened(Ledger(), claims)
+    assert reply.status is ReplyStatus.HANDED_OVER
+    assert "nothing has been established" in reply.reason
+    assert demo(Ledger(), Model(path=[])).status is ReplyStatus.DONE
+
+
+def test_an_expired_token_costs_the_demo_its_write_and_the_hardened_agent_a_second_try() -> None:
+    path = [*reads()[:2], (MEMO, {"sales_order": "1000000001", **AMOUNT, "reason": "Damaged"})]
+    for agent in ("demo", "hardened"):
+        model, toolbox = Model(path=path, intents=("something_new",)), Ledger()
+        expired = answer(b"CSRF token validation failed", 403, x_csrf_token="Required")
+        memo = {"CreditMemoRequest": "60000001", "SalesOrder": "1000000001", "TotalNetAmount": "129.80"}
+        toolbox.script[MEMO] = [expired, answer({"d": memo}, 201)]
+        toolbox.script["sap.CreditMemo.find"] = [answer({"d": {"results": [memo]}})]
+        toolbox.script["sap.Session.open"] = [answer({"d": {}})]
+        demo(toolbox, model) if agent == "demo" else hardened(toolbox, model)
+        asked = [call["operation"] for call in toolbox.calls if call["operation"] in (MEMO, "sap.Session.open")]
+        assert asked == [MEMO, "sap.Session.open", MEMO], agent
+        told = any("403" in message.get("content", "") for message in model.heard[-1])
+        assert told == (agent == "demo")
+
+
+def test_every_valve_that_changes_what_happens_says_so() -> None:
+    early = Model(tool_call(*PAYS[0]), tool_call(*PAYS[1]), word("DONE: refunded."))
+    assert hardened(Ledger(), early)[1].marked("golden_policy")
+    invented = Model(tool_call(*PAYS[0]), tool_call("orders.Order.get", {"order_id": "4500000009"}))
+    assert hardened(Ledger(), invented)[1].marked("evidence")
+    assert hardened(Ledger(), Model(), text=" \n")[1].marked("escalation")
+    assert hardened(Ledger(), SmallModel(reads()))[1].marks == []
 
 
 def test_work_that_the_verifier_does_not_approve_is_done_over_once() -> None:

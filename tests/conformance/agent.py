@@ -35,6 +35,7 @@ class SmallModel:
         self.path = list(path)
         self.intents = list(intents)
         self.heard: list[list[Message]] = []
+        self.attempts: list[int] = []
         self.offered: list[tuple[str, ...]] = []
         self.reply = "It will arrive on 2026-11-25."
         self.verdicts = ['{"approved": true, "why": "all done"}']
@@ -48,8 +49,10 @@ class SmallModel:
         temperature: float = 0.0,
         max_tokens: int = 1024,
         timeout_s: float | None = None,
+        attempt: int = 1,
     ) -> Completion:
         self.heard.append(list(messages))
+        self.attempts.append(attempt)
         assert len(self.heard) <= 60, "the conversation does not end"
         await asyncio.sleep(0)
         if tools:

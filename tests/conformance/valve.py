@@ -174,6 +174,7 @@ class ScriptedModel:
         self.script = list(script)
         self.heard: list[list[Message]] = []
         self.timeouts_s: list[float | None] = []
+        self.attempts: list[int] = []
 
     async def chat(
         self,
@@ -183,9 +184,11 @@ class ScriptedModel:
         temperature: float = 0.0,
         max_tokens: int = 1024,
         timeout_s: float | None = None,
+        attempt: int = 1,
     ) -> Completion:
         self.heard.append(list(messages))
         self.timeouts_s.append(timeout_s)
+        self.attempts.append(attempt)
         assert len(self.heard) <= CALLS_MAX, "the conversation does not end"
         await asyncio.sleep(0)
         entry = self.script.pop(0) if len(self.script) > 1 else self.script[0]

@@ -194,7 +194,7 @@ def test_isolated_replay_says_whether_the_request_needs_its_history() -> None:
     assert "reproduces alone: digest" in _replayed(isolated=True)
     assert "reproduces alone: the same outcome" in _replayed(isolated=True, digest="0000")
     needs = _replayed(isolated=True, digest="0000", recorded_outcome="late", recorded_mode="late")
-    assert "needs history: alone it ends as failed silent (done twice), in its run as late (late)" in needs
+    assert "needs history: alone it ends as failed silent (done twice), in its run as late\n" in needs
 
 
 def test_answer_that_nobody_heard_is_shown_beside_what_the_agent_saw() -> None:

@@ -6,6 +6,7 @@ import json
 import statistics
 from typing import Any
 
+import orjson
 import pytest
 from llm_stage import (  # type: ignore[import-not-found]  # pytest puts this folder on the path
     ALL_TOOLS,
@@ -22,6 +23,7 @@ from tests.conformance.service import Sample, check_service
 from pagerproof.events import NOTE
 from pagerproof.model import Answer
 from pagerproof.protocols import Case
+from pagerproof.services.job import Job
 from pagerproof.services.llm import PROFILES, LlmParameters, LlmService
 from pagerproof.services.model_policy import BEHAVIOURS
 
@@ -29,6 +31,43 @@ from pagerproof.services.model_policy import BEHAVIOURS
 def test_the_service_keeps_every_promise_of_its_door() -> None:
     arguments = {"messages": opening(), "tools": list(ALL_TOOLS), "temperature": 0.0, "max_tokens": 512}
     check_service(LlmService, [Sample(operation="llm.Chat.create", arguments=arguments)])
+
+
+@pytest.mark.parametrize("tools", [ALL_TOOLS, ()])
+@pytest.mark.parametrize("model", ["gpt-5-mini", 'a "quoted" modèl\\'])
+def test_the_body_put_together_from_parts_is_what_a_json_encoder_writes(tools: tuple[str, ...], model: str) -> None:
+    case = make_case(slots={"email": 'ada"\\\n\u2028ü@example.com'})
+    body = Desk(model=model).ask(case, tools=tools).body
+    assert body == orjson.dumps(orjson.loads(body))
+    assert orjson.loads(body)["model"] == model
+
+
+def test_a_message_edited_in_place_is_read_as_it_stands_at_each_call() -> None:
+    desk, case, messages = Desk(), make_case(), opening()
+    first = json.loads(desk.ask(case, messages, tools=ALL_TOOLS).body)
+    messages[0]["content"] += "x" * 400
+    second = json.loads(desk.ask(case, messages, tools=ALL_TOOLS).body)
+    assert second["usage"]["prompt_tokens"] == first["usage"]["prompt_tokens"] + 100
+    messages.append(tool_says("crm.Customer.find", "ERROR"))
+    messages[-1]["content"] = REFUND_ANSWERS["crm.Customer.find"]
+    third = desk.ask(case, messages, tools=ALL_TOOLS)
+    assert message_of(third)["tool_calls"][0]["function"]["name"] == "orders.Order.get"
+
+
+def test_a_provider_that_refuses_by_a_rule_of_its_own_is_asked_about_every_call() -> None:
+    class Closed(LlmService):
+        def admit(self, job: Job) -> Answer | None:
+            return Answer(403, {}, b"")
+
+    desk = Desk()
+    desk.service = Closed()
+    desk.service.open(desk.world)
+    assert desk.ask(make_case(), tools=ALL_TOOLS).status == 403
+
+
+def test_an_unknown_argument_is_refused_beside_three_good_ones() -> None:
+    answer = Desk().ask(make_case(), tools=ALL_TOOLS, temperature=0.0, max_tokens=100, sead=1)
+    assert (answer.status, b"sead" in answer.body) == (400, True)
 
 
 def test_an_answer_has_the_shape_of_a_chat_completion() -> None:

@@ -32,6 +32,13 @@ def test_the_line_is_served_in_order_of_arrival_within_each_priority() -> None:
     assert (workers.in_use, workers.queued, workers.peak) == (0, 0, 1)
 
 
+def test_workers_can_be_taken_only_while_one_is_free_and_the_peak_remembers_them() -> None:
+    workers = pool(capacity=2)
+    assert [workers.take() for _ in range(3)] == [True, True, False]
+    workers.release()
+    assert (workers.in_use, workers.peak) == (1, 2)
+
+
 def test_a_full_line_refuses() -> None:
     workers = pool(queue_limit=1)
     workers.acquire(str)

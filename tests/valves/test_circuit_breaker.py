@@ -89,9 +89,7 @@ _SMALL = Thresholds(failure_rate=0.5, minimum_calls=4, window_calls=6, open_s=30
     st.sampled_from([_SMALL, *PRESETS.values()]),
     st.lists(st.tuples(st.sampled_from([0.5, 3.0, 31.0, 61.0]), st.booleans()), max_size=200),
 )
-def test_the_states_follow_the_rules_of_resilience4j(
-    thresholds: Thresholds, calls: list[tuple[float, bool]]
-) -> None:
+def test_the_states_follow_the_rules_of_resilience4j(thresholds: Thresholds, calls: list[tuple[float, bool]]) -> None:
     circuit, rules = Circuit(thresholds), Resilience4jRules(thresholds)
     now_s = 0.0
     for gap_s, failed in calls:

@@ -79,10 +79,11 @@ def test_after_enough_divergences_the_policys_next_read_replaces_the_models_choi
     path, desk, _ = golden_path("refund")
     assert path.align(FIND) == FIND
     assert path.align("kb.Policy.get") == "kb.Policy.get"
+    assert desk.marks == []
     assert path.align("kb.Policy.get") == FIND
     run(path.call(FIND, {}))
     assert path.align("kb.Policy.get") == READ
-    assert len(desk.marked("golden_policy")) == 3
+    assert [detail.partition(":")[0] for detail in desk.marked("golden_policy")] == ["divergence 2", "divergence 3"]
 
 
 def test_a_write_is_never_made_in_the_models_place() -> None:
@@ -109,7 +110,7 @@ def test_a_hand_over_opens_a_ticket_for_a_known_customer_and_says_so() -> None:
     reply = run(escalate(desk, "the write is uncertain", customer_id="C000001"))
     assert reply.status is ReplyStatus.HANDED_OVER
     assert reply.reason == "the write is uncertain"
-    assert ("agent", "hand_over", "the write is uncertain") in desk.marks
+    assert "handed over: the write is uncertain" in desk.marked("escalation")
     assert inner.calls[0]["arguments"]["customer_id"] == "C000001"
 
 
@@ -186,8 +187,9 @@ def test_a_complete_answer_of_the_model_passes_in_silence() -> None:
 def test_a_half_or_failed_answer_of_the_model_is_asked_for_again(half: Completion | BaseException) -> None:
     model, desk, inner = steady(half, said("whole"))
     assert run(model.chat([])).text == "whole"
-    assert len(inner.heard) == 2
+    assert inner.attempts == [1, 2]
     assert len(desk.marked("retry")) == 1
+    assert len(desk.marked("response_validation")) == isinstance(half, Completion)
 
 
 def test_a_model_that_stays_broken_is_given_up() -> None:
@@ -202,6 +204,7 @@ def test_the_model_is_not_asked_after_the_deadline() -> None:
     desk.virtual.time_s = 80.0
     run(model.chat([]))
     assert inner.timeouts_s == [pytest.approx(20.0)]
+    assert desk.marked("deadline") == ["llm.Chat.create: time-out cut from 30.0 s to 20.0 s"]
     desk.virtual.time_s = 100.0
     with pytest.raises(DeadlineExceeded):
         run(model.chat([]))

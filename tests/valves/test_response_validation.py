@@ -88,6 +88,14 @@ def test_a_spoiled_answer_is_caught(spoiled: Answer, fault: str) -> None:
     assert fault in checked(spoiled)
 
 
+def test_a_checked_answer_has_been_decoded_for_whoever_reads_it_next() -> None:
+    inner = ScriptedToolbox({READ: [GOOD]})
+    result = run(ResponseValidation().around(inner, FakeDesk(inner)).call(READ, READ_ARGUMENTS))
+    checked_data = result.strict_json()
+    assert checked_data == order()
+    assert result.json() is result.data() is checked_data
+
+
 def test_a_refund_of_another_amount_or_payment_is_caught() -> None:
     assert "amount" in checked(answer(refund(amount="12.98")), WRITE, WRITE_ARGUMENTS)
     assert "payment_id" in checked(answer(refund(payment_id="pay_00000002")), WRITE, WRITE_ARGUMENTS)

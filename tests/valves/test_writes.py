@@ -88,6 +88,13 @@ def test_a_write_that_succeeded_is_not_sent_again_in_the_same_request() -> None:
     assert len(inner.calls) == 2
 
 
+def test_a_service_that_knew_the_key_already_is_the_keys_doing() -> None:
+    inner = ScriptedToolbox({WRITE: [answer(refund(), idempotent_replayed="true")]})
+    desk = FakeDesk(inner)
+    run(IdempotencyKeys().around(inner, desk).call(WRITE, WRITE_ARGUMENTS))
+    assert desk.marked("idempotency_keys") == ["payments.Refund.create: the service knew the key, done once only"]
+
+
 def test_a_write_that_failed_is_sent_again_when_asked_for_again() -> None:
     inner = ScriptedToolbox({WRITE: [answer({}, 422), answer(refund())]})
     toolbox = IdempotencyKeys().around(inner, FakeDesk(inner))

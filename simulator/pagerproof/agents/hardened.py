@@ -1,4 +1,25 @@
-"""The hardened pipeline: the same roles as the demo's, with every safety valve and no word without evidence."""
+"""The hardened pipeline: the same roles as the demo's, with every safety valve and no word without evidence.
+
+The valves stand between agent and services in this order, the outermost first, and each answers one way to fail:
+
+- `golden_policy`: re-alignment. A frozen runbook says which operations a kind of request takes. A write that is not
+  among them is refused, DONE is not believed while one is missing, and from the third divergence on the runbook's next
+  read replaces the model's choice.
+- `depth_limit`: a hard budget. 5 calls in a row that ask for nothing new, 24 in all or 3 times the very same end the
+  loop; so do more than 4 errors, and more than 2 turns of the specialist in a row that move nothing.
+- `idempotency_keys`: one key for one wish, so that a second try is the same payment and not another one.
+- `retry`: at one layer only, with full jitter, on a budget that the whole run shares: retries never become the load.
+- `read_back`: after a write without an acknowledgement, look into the ledger before doing anything else; and after
+  one with an acknowledgement, too, where there is a read that shows it.
+- `deadline`: no call outlasts the customer's request.
+- `circuit_breaker`: what keeps failing is left alone for a while. Reads get the last good answer to the very same
+  question, and the customer is told that it may be old; no write ever rests on such an answer.
+- `response_validation`: a 200 has to be whole, to be JSON, and to be about what was asked. Innermost, so that a spoiled
+  answer counts as a failure for breaker and retry.
+- `evidence` (in the agent): ids and amounts come from validated answers or from the customer's own words, and so does
+  every figure in the reply. A text that tells nothing, such as a refusal, is replaced by the established facts.
+- `escalation`: whatever cannot be vouched for is handed to a human, and the reply says what has been sent already.
+"""
 
 from __future__ import annotations
 
@@ -186,6 +207,7 @@ class _Work:
                 if not left:
                     self.desk.note(f"specialist: {text[:80]}")
                     return ""
+                self.desk.mark("valve", GoldenPolicy.name, f"DONE is not believed: {', '.join(left)} is still to do")
                 self.remind(f"Not done yet: {', '.join(left)}. Go on with the next tool.", "the work is unfinished")
             elif text.startswith("CANNOT"):
                 self.remind("Try once more with the next tool.", text)
@@ -202,7 +224,7 @@ class _Work:
         arguments = self.read_arguments(operation)
         if arguments is None:
             return False
-        self.desk.mark("valve", "golden_policy", f"{operation} was left out and is made up for")
+        self.desk.mark("valve", GoldenPolicy.name, f"{operation} was left out and is made up for")
         text = json.dumps(arguments)
         call = {"type": "function", "function": {"name": operation, "arguments": text}}
         self.messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
@@ -235,29 +257,27 @@ class _Work:
             self.messages.append({"role": "tool", "name": operation, "content": content})
 
     async def aligned(self, operation: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        golden_operation = self.path.align(operation, self.can_read)
-        if golden_operation == operation or (await self.second_opinion() and self.on_path(operation)):
+        """Return the call to make: the model's, or the golden path's where the model keeps leaving it."""
+        following = self.path.align(operation, self.can_read)
+        if following != operation and await self.second_opinion():
+            following = self.path.align(operation, self.can_read)
+        if following == operation:
             return operation, arguments
-        filled = self.read_arguments(golden_operation)
-        return (operation, arguments) if filled is None else (golden_operation, filled)
+        return following, self.read_arguments(following) or {}
 
     def can_read(self, operation: str) -> bool:
         return self.read_arguments(operation) is not None
-
-    def on_path(self, operation: str) -> bool:
-        remaining = self.path.remaining()
-        return remaining is None or operation in remaining
 
     async def carry_out(self, operation: str, arguments: dict[str, Any]) -> str:
         """Call the tool and return the text that the model gets to read."""
         stray = self.evidence.stray(arguments)
         if stray:
-            return self.failed(f"ERROR {operation}: nobody has mentioned the {stray} {arguments[stray]}")
+            return self.objected(operation, f"nobody has mentioned the {stray} {arguments[stray]}")
         try:
             if operation in WRITES:
                 objection = await self.objection(operation, arguments)
                 if objection:
-                    return self.failed(f"ERROR {operation}: {objection}")
+                    return self.objected(operation, objection)
             self.idle = 0
             result = await self.call(operation, arguments)
         except OffPath as refusal:
@@ -271,9 +291,8 @@ class _Work:
             return self.failed(f"ERROR HTTP {result.status}: {result.text[:300]}")
         if operation in WRITES:
             await self.confirm(operation, arguments, result)
-        else:
-            if self.evidence.foreign(operation, result.json()):
-                return await self.question_owner(operation, arguments)
+        elif self.evidence.foreign(operation, result.json()):
+            return await self.question_owner(operation, arguments)
         self.evidence.learn(operation, result)
         return result.text
 
@@ -284,6 +303,10 @@ class _Work:
             if not await self.second_opinion():
                 raise
         return await self.path.call(operation, arguments)
+
+    def objected(self, operation: str, objection: str) -> str:
+        self.desk.mark("valve", "evidence", f"{operation} is not sent: {objection}")
+        return self.failed(f"ERROR {operation}: {objection}")
 
     def failed(self, text: str) -> str:
         self.errors += 1
@@ -297,6 +320,7 @@ class _Work:
         if again.ok and not self.evidence.foreign(operation, again.json()):
             self.evidence.learn(operation, again)
             return again.text
+        self.desk.mark("valve", "evidence", f"{operation}: the order is somebody else's, by two looks at it")
         raise _Declined(_DECLINED_TEXT)
 
     # --- what must hold before and after a write
@@ -305,6 +329,7 @@ class _Work:
         """Return why this write must not be sent, or ""."""
         evidence = self.evidence
         if evidence.stale:
+            self.desk.mark("valve", "evidence", f"{operation} is not sent: it would rest on remembered data")
             raise _Stop(f"{operation} must not rest on remembered data")
         for name in ENTITY_ARGUMENTS.intersection(arguments):
             if not evidence.knows(arguments[name]) and not await self.establish(name, arguments[name]):
@@ -353,7 +378,7 @@ class _Work:
             await self.desk.clock.sleep(CONFIRM_AFTER_S)
             fate, _ = await look(self.tools, operation, arguments)
         if fate is Fate.ABSENT or (fate is Fate.UNKNOWN and is_money_write(operation, arguments)):
-            self.desk.mark("valve", "read_back", f"{operation}: acknowledged, looked it up: {fate}")
+            self.desk.mark("valve", ReadBack.name, f"{operation}: acknowledged, looked it up: {fate}")
             raise _Stop(f"{operation} was acknowledged, but the system of record does not confirm it")
 
     # --- the verifier and the writer
@@ -392,7 +417,9 @@ class _Work:
             text = ""
         fault = self.evidence.fault_of(text)
         if fault:
-            self.desk.mark("valve", "response_validation", f"the writer's text was replaced: {fault}")
+            if not self.evidence.facts:
+                raise _Stop("nothing has been established that could be told")
+            self.desk.mark("valve", "evidence", f"the writer's text was replaced: {fault}")
             text = f"Dear {self.request.customer_name}, this has been taken care of: {self.evidence.summary()}."
         if self.evidence.stale:
             text += " Please note that these figures may be a few minutes old."

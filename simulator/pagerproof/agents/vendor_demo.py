@@ -1,9 +1,25 @@
-"""The pipeline from the vendor's demo: temperature 0, no time-outs thought of, no limits, and every 200 is believed."""
+"""The pipeline from the vendor's demo: temperature 0, no retries, talks until DONE, and every 200 is believed.
+
+Each of its tricks shortens the code and makes the demo look perfect; each fails in its own way in production:
+
+- Temperature 0. The model repeats itself word for word, so one rehearsed conversation goes well on stage every time.
+  It is no more right than before, and its mistakes repeat as faithfully as its successes.
+- No retries, no idempotency keys, no reading back. An error is handed to the model as text, and the model decides.
+  After a time-out it plans the same payment again, under no key: that is how customers are paid twice.
+- No validation. Whatever comes with status 200 goes into the conversation, cut or mixed up as it may be, and the
+  model talks on from half a record.
+- Talks until DONE. No budget on turns, calls or time: two polite models refine a reply for ever, and a model that says
+  DONE too early is believed.
+- The token is refreshed too late. SAP's answer to an expired CSRF token makes the client fetch a new one for the calls
+  to come; the write that found out is lost, and the model is free to claim it.
+- The work is handed to nobody. It ends in DONE or DECLINE, so a request that cannot be done ends in a claim.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from pagerproof.agents.roles import (
@@ -22,7 +38,10 @@ TIMEOUT_S: Final = 60.0  # whatever the client library had
 
 
 async def handle(request: Request, desk: Desk) -> Reply:
-    """Route, let the specialist talk until it says DONE, have it verified, write the reply."""
+    """Route, let the specialist talk until it says DONE, have it verified, send what the writer wrote.
+
+    The verifier is the same model over the same conversation, and is asked once.
+    """
     customer = from_customer(request)
     routing = await _ask(desk, conversation(ROUTE, customer))
     intents = _decoded(routing.text).get("intents", [])
@@ -46,6 +65,7 @@ async def handle(request: Request, desk: Desk) -> Reply:
 
 
 async def _talk_until_done(desk: Desk, messages: list[Message], tools: Sequence[str]) -> str:
+    """Let the model use tools for as long as it likes; return its last word."""
     while True:
         completion = await _ask(desk, messages, tools)
         messages.append(as_message(completion))
@@ -61,16 +81,28 @@ async def _talk_until_done(desk: Desk, messages: list[Message], tools: Sequence[
 
 
 async def _use(desk: Desk, operation: str, arguments: dict[str, Any]) -> str:
+    """Call the tool once and return the text that the model gets to read; a time-out reads like good news."""
     try:
         result = await desk.tools.call(operation, arguments, timeout_s=TIMEOUT_S)
     except ToolTimeout:
         return f"ERROR {operation}: no confirmation yet, the request is being processed"
     except ToolError as error:
         return f"ERROR {error}"
-    return result.text if result.ok else f"ERROR HTTP {result.status}: {result.text[:500]}"
+    if result.ok:
+        return result.text
+    if result.status == 403 and result.headers.get("x-csrf-token", "").casefold() == "required":
+        await _open_session(desk)
+    return f"ERROR HTTP {result.status}: {result.text[:500]}"
+
+
+async def _open_session(desk: Desk) -> None:
+    """Refresh SAP's token the way the demo's client does: too late for the write that needed it."""
+    with suppress(ToolError):
+        await desk.tools.call("sap.Session.open", {}, timeout_s=TIMEOUT_S)
 
 
 async def _ask(desk: Desk, messages: Sequence[Message], tools: Sequence[str] = ()) -> Completion:
+    """Ask until an answer comes, at once and without end: the provider's bad minute becomes a storm."""
     while True:
         try:
             return await desk.model.chat(messages, tools=tools, temperature=0.0, timeout_s=TIMEOUT_S)

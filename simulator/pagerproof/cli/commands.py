@@ -13,13 +13,14 @@ from pagerproof.errors import Interrupted, UsageError
 from pagerproof.experiment.campaign import FOLDER, Replication, campaign, keep, kept
 from pagerproof.experiment.demo import compare
 from pagerproof.experiment.interruption import on_ctrl_c
-from pagerproof.experiment.plan import Plan, make_plan
+from pagerproof.experiment.plan import Plan, differing_versions, make_plan
 from pagerproof.experiment.replay import replay_request
 from pagerproof.experiment.run import Execution, execute
 from pagerproof.metrics.result import RunResult
 from pagerproof.reporting.progress import progress_for
 from pagerproof.reporting.side_by_side import print_side_by_side
 from pagerproof.reporting.summary import print_replications, print_summary
+from pagerproof.reporting.summary import replay_command as replay_command_line
 from pagerproof.reporting.timeline import replay_document
 from pagerproof.reporting.timeline_text import print_replay
 from pagerproof.trace.store import RunFolder, latest_run
@@ -80,7 +81,8 @@ def _say_what_stopped(execution: Execution, stderr: Console) -> None:
     message = "" if isinstance(stopped_by, Interrupted) else f": {stopped_by}"
     stderr.print(
         f"{kind} after {settled:,} of {execution.plan.requests:,} requests{message}\n"
-        f"what had settled by then is journalled{where}"
+        f"what had settled by then is journalled{where}",
+        soft_wrap=True,
     )
 
 
@@ -104,8 +106,15 @@ def replay_command(
     if format_ == "json":
         print(json.dumps(replay_document(replay), indent=2, ensure_ascii=False))
     else:
-        print_replay(stdout_console(color), replay, command=f"pagerproof replay {index} --run {_shown(folder)}")
-    return 0 if replay.same or isolated else 4
+        alone = " --isolated" if isolated else ""
+        command = replay_command_line(index, _shown(folder)) + alone
+        print_replay(stdout_console(color), replay, command=command)
+    if replay.same or isolated:
+        return 0
+    differing = differing_versions(folder.manifest()["versions"])
+    if differing:
+        stderr.print(f"the run was made with other versions: {', '.join(differing)}", soft_wrap=True)
+    return 4
 
 
 def demo_command(

@@ -24,6 +24,14 @@ _PLAIN: Final = str.maketrans(
 )  # fmt: skip
 
 
+class _PipedConsole(Console):
+    """A console whose reader may go away: rich itself would end the process with the status of a failed gate."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError."""
+        raise BrokenPipeError
+
+
 def stdout_console(color: str) -> Console:
     """Return a console on standard output; `color` is auto, always or never."""
     return console_on(sys.stdout, color)
@@ -46,7 +54,7 @@ def console_on(stream: TextIO, color: str, environment: Mapping[str, str] | None
         reconfigure(errors=_ERRORS)
     is_terminal = _is_terminal(stream)
     is_colored = _is_colored(color, environment, is_terminal)
-    return Console(
+    return _PipedConsole(
         file=stream,
         color_system="standard" if is_colored else None,
         no_color=not is_colored,

@@ -10,7 +10,6 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -473,27 +472,9 @@ def _check_scenario(path: Path) -> str:
 
 
 def _check_fault_model(path: Path) -> str:
-    from pagerproof.scenario.fault_model import FaultModel
-    from pagerproof.services import NAMES
-    from pagerproof.services.catalogue import OPERATIONS
+    from pagerproof.experiment.plan import read_fault_model
 
-    loaded = load_file(path, FaultModel)
-    model = loaded.value
-    problems = []
-    for number, glob in enumerate(model.target.service):
-        if not any(fnmatchcase(name, glob) for name in NAMES):
-            message = f"{glob!r} names no service{_near(glob, NAMES)}"
-            problems.append(loaded.problem(("target", "service", number), message))
-    names = [
-        each.name for each in OPERATIONS.values() if any(fnmatchcase(each.service, g) for g in model.target.service)
-    ]
-    for number, glob in enumerate(model.target.operation):
-        if names and model.target.on_no_match == "fail" and not any(fnmatchcase(name, glob) for name in names):
-            message = f"{glob!r} names no operation of {', '.join(model.target.service)}{_near(glob, names)}"
-            problems.append(loaded.problem(("target", "operation", number), message))
-    if problems:
-        raise InvalidFile(problems)
-    return model.id
+    return read_fault_model(path).id
 
 
 def _check_intents(path: Path) -> str:
@@ -502,12 +483,6 @@ def _check_intents(path: Path) -> str:
 
     intents = load_intents(path, OPERATIONS)
     return f"{read_document(path).get('id')}, {len(intents)} of them"
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    from pagerproof.scenario.words import nearest
-
-    return nearest(name, names)
 
 
 _SCENARIO: Final = FileKind(schema="pagerproof/scenario/1", name="scenario", check=_check_scenario)

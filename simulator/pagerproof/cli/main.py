@@ -172,7 +172,13 @@ def demo(
     no_progress: bool,
     color: str,
 ) -> int:
-    """Run both reference agents on the same seed and show where they part, and which valve made the difference."""
+    """Run both reference agents on SCENARIO and one seed: where do they part, and which valve made the difference?
+
+    \b
+    Examples:
+      pagerproof demo
+      pagerproof demo black_friday_spike --requests 2000
+    """
     from pagerproof.cli.commands import demo_command
 
     return demo_command(
@@ -213,7 +219,13 @@ def campaign(
     no_progress: bool,
     color: str,
 ) -> int:
-    """Run SCENARIO under many seeds, without what it scripts: where does each failure mode first appear on its own?"""
+    """Run SCENARIO under many seeds, without what it scripts: where does each failure mode first appear on its own?
+
+    \b
+    Examples:
+      pagerproof campaign --seeds 5
+      pagerproof campaign my_scenario.yaml --agent my_agent.py:handle --workers 2
+    """
     from pagerproof.cli.commands import campaign_command
 
     return campaign_command(
@@ -232,11 +244,21 @@ def campaign(
 
 
 @cli.command("list")
-@click.argument("kind", type=click.Choice(["scenarios", "faults", "agents", "oracles", "services", "valves"]))
+@click.argument(
+    "kind",
+    metavar="KIND",
+    type=click.Choice(["scenarios", "faults", "agents", "oracles", "services", "valves"]),
+)
 @_format
 @_color
 def list_(kind: str, format_: str, color: str) -> int:
-    """List what there is of KIND, with a line on each."""
+    """List what there is of KIND (scenarios, faults, agents, oracles, services or valves), with a line on each.
+
+    \b
+    Examples:
+      pagerproof list scenarios
+      pagerproof list faults --format json
+    """
     from pagerproof.cli.inspect_commands import list_command
 
     return list_command(kind, format_=format_, color=color)
@@ -246,7 +268,14 @@ def list_(kind: str, format_: str, color: str) -> int:
 @click.argument("name", shell_complete=completion.anything)
 @_color
 def show(name: str, color: str) -> int:
-    """Show one scenario, fault model, agent, oracle, service or valve by NAME: what it does and where it comes from."""
+    """Show one scenario, fault model, agent, oracle, service or valve by NAME: what it does and where it comes from.
+
+    \b
+    Examples:
+      pagerproof show ten_thousand_and_first
+      pagerproof show sap-timeout-after-commit
+      pagerproof show my_scenario.yaml
+    """
     from pagerproof.cli.inspect_commands import show_command
 
     return show_command(name, color=color)
@@ -255,7 +284,13 @@ def show(name: str, color: str) -> int:
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(files: tuple[Path, ...]) -> int:
-    """Check scenario, fault model and intent FILES; every mistake with file:line:column. Exit status 2 if any."""
+    """Check scenario, fault model and intent FILES; every mistake with file:line:column. Exit status 2 if any.
+
+    \b
+    Examples:
+      pagerproof validate my_scenario.yaml
+      pagerproof validate scenarios fault_models
+    """
     from pagerproof.cli.inspect_commands import validate_command
 
     return validate_command(files)
@@ -266,16 +301,28 @@ def validate(files: tuple[Path, ...]) -> int:
 @_format
 @_color
 def report(run_folder: Path, format_: str, color: str) -> int:
-    """Print the summary of RUN (a run's folder) again from what it stored."""
+    """Print the summary of RUN (a run's folder) again from what it stored.
+
+    \b
+    Example:
+      pagerproof report runs/0001-ten_thousand_and_first-hardened-s10001
+    """
     from pagerproof.cli.commands import report_command
 
     return report_command(run_folder, format_=format_, color=color)
 
 
 @cli.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_(shell: str) -> int:
-    """Print the completion script for SHELL: eval "$(pagerproof completion bash)"."""
+    """Print the completion script for SHELL (bash, zsh or fish).
+
+    \b
+    Examples:
+      eval "$(pagerproof completion bash)"       in ~/.bashrc
+      eval "$(pagerproof completion zsh)"        in ~/.zshrc
+      pagerproof completion fish | source        in ~/.config/fish/config.fish
+    """
     click.echo(completion.script(cli, shell))
     return 0
 
@@ -289,6 +336,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _status(arguments: list[str], *, debug: bool) -> int:
     try:
         returned: Any = cli.main(arguments, prog_name="pagerproof", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -300,15 +348,21 @@ def _status(arguments: list[str], *, debug: bool) -> int:
             raise
         click.echo(f"error: {error}", err=True)
         return error.exit_status
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        sys.stderr.close()
-        return 141
+    except BrokenPipeError:
+        return _without_reader()
     except Exception as error:
         if debug:
             raise
         click.echo(f"internal error: {type(error).__name__}: {error}\nrun again with --debug to see where", err=True)
         return 5
     return returned if isinstance(returned, int) else 0
+
+
+def _without_reader() -> int:
+    """Return the status for a reader of our output that has gone, as `| head` does; the shells' own is 128 + 13."""
+    # What is left in the buffer goes nowhere: Python would say so on stderr at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 if __name__ == "__main__":

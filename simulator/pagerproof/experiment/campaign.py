@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -125,7 +127,11 @@ def _run_all(jobs: Iterable[_Job], workers: int) -> Iterator[Replication]:
     for _ in range(_ATTEMPTS):
         lost: list[_Job] = []
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from _collected(pool, left, lost)
+            try:
+                yield from _collected(pool, left, lost)
+            except BaseException:
+                _end(pool)
+                raise
         if not lost:
             return
         left = lost
@@ -135,12 +141,34 @@ def _run_all(jobs: Iterable[_Job], workers: int) -> Iterator[Replication]:
 
 def _collected(pool: Executor, jobs: Iterable[_Job], lost: list[_Job]) -> Iterator[Replication]:
     """Yield what the pool finishes; jobs whose worker died with the pool go to `lost`."""
-    running: dict[Future[Replication], _Job] = {pool.submit(job.run): job for job in jobs}
+    with _ctrl_c_is_ours():
+        running: dict[Future[Replication], _Job] = {pool.submit(job.run): job for job in jobs}
     for future in as_completed(running):
         try:
             yield future.result()
         except BrokenProcessPool:
             lost.append(running[future])
+
+
+@contextmanager
+def _ctrl_c_is_ours() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C, which a terminal sends to all: each would print a traceback."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the workers now: leaving the pool would wait for every replication that has begun."""
+    for process in list(pool._processes.values()):
+        process.terminate()
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 # --- kept results

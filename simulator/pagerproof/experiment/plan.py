@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pagerproof import __version__
 from pagerproof.agents.load import BUILTIN_AGENTS, LoadedAgent, load_agent
-from pagerproof.errors import UsageError
+from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.gates import check_expression
-from pagerproof.scenario.find import fault_model_ids, find_fault_model, find_scenario
+from pagerproof.scenario.fault_model import FaultModel
+from pagerproof.scenario.find import fault_model_ids, find_fault_model, find_intents, find_scenario
+from pagerproof.scenario.load import load_file, shown_path
 from pagerproof.scenario.read import Known, read_scenario, resolve
 from pagerproof.scenario.schema import Scenario
-from pagerproof.services import builtin_services, parameter_models
+from pagerproof.scenario.words import nearest
+from pagerproof.services import NAMES, builtin_services, parameter_models
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 from pagerproof.workload.edge_cases import EDGE_CASES
 
+_INTENTS = "scenarios/intents/"
 _ROOMS_THAT_ONLY_SHOW = frozenset({"cli", "reporting"})
 _RECORDED_PACKAGES = ("simpy", "numpy", "faker", "pydantic", "orjson", "xxhash", "pyarrow", "pandas")
 
@@ -39,6 +43,7 @@ class Plan:
     requests: int
     faults: bool
     folder: Path
+    fault_models: Mapping[str, FaultModel]
 
     @property
     def name(self) -> str:
@@ -52,7 +57,28 @@ class Plan:
             files.update(find_fault_model(use.use, folder=self.folder) for use in self.scenario.faults)
         if self.agent.path is not None:
             files.add(self.agent.path)
+        files.update(self._workload_files())
         return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+
+    def _workload_files(self) -> Iterator[Path]:
+        workload = self.scenario.workload
+        if workload.arrivals.file is not None:
+            yield self.find_workload_file(workload.arrivals.file)
+        if workload.abcd is not None:
+            yield from sorted(self.find_workload_file(workload.abcd).glob("*.json"))
+        elif workload.intents.endswith((".yaml", ".yml")):
+            yield self.find_workload_file(workload.intents)
+        else:
+            yield self.find_workload_file(f"{_INTENTS}{workload.intents}.yaml")
+
+    def find_workload_file(self, name: str) -> Path:
+        """Return the file or folder that the workload names. Raises UsageError."""
+        try:
+            return resolve(self.scenario_path, name, folder=self.folder)
+        except UsageError:
+            if not name.startswith(_INTENTS):
+                raise
+        return find_intents(Path(name).stem, folder=self.folder)
 
     def without_faults(self) -> Plan:
         """Return the plan of this plan's baseline run."""
@@ -72,7 +98,7 @@ class Plan:
 
 
 def _own_digest() -> str:
-    """Return a digest of Pagerproof's own code, as far as it decides results: it changes more often than the version."""
+    """Return a digest of our own code, as far as it decides results: it changes more often than the version."""
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
     for path in sorted(package.rglob("*.py")):
@@ -106,7 +132,43 @@ def make_plan(
         requests=wanted,
         faults=faults and bool(read.faults),
         folder=folder,
+        fault_models=_fault_models(read, folder) if faults else {},
     )
+
+
+def _fault_models(scenario: Scenario, folder: Path) -> dict[str, FaultModel]:
+    """Load every fault model that the scenario uses. Raises InvalidFile with the mistakes of all of them."""
+    models: dict[str, FaultModel] = {}
+    problems: list[Problem] = []
+    for name in dict.fromkeys(use.use for use in scenario.faults):
+        try:
+            models[name] = read_fault_model(find_fault_model(name, folder=folder))
+        except InvalidFile as error:
+            problems += error.problems
+    if problems:
+        raise InvalidFile(problems)
+    return models
+
+
+def read_fault_model(path: Path) -> FaultModel:
+    """Return the fault model in `path`, its target checked against the services. Raises InvalidFile."""
+    loaded = load_file(path, FaultModel)
+    model = loaded.value
+    problems = []
+    for number, glob in enumerate(model.target.service):
+        if not any(fnmatchcase(name, glob) for name in NAMES):
+            message = f"{glob!r} names no service{nearest(glob, NAMES)}"
+            problems.append(loaded.problem(("target", "service", number), message))
+    names = [
+        each.name for each in OPERATIONS.values() if any(fnmatchcase(each.service, g) for g in model.target.service)
+    ]
+    for number, glob in enumerate(model.target.operation):
+        if names and model.target.on_no_match == "fail" and not any(fnmatchcase(name, glob) for name in names):
+            message = f"{glob!r} names no operation of {', '.join(model.target.service)}{nearest(glob, names)}"
+            problems.append(loaded.problem(("target", "operation", number), message))
+    if problems:
+        raise InvalidFile(problems)
+    return model
 
 
 def known(folder: Path) -> Known:
@@ -119,18 +181,24 @@ def known(folder: Path) -> Known:
         metric_check=check_expression,
         intents=(),
         edge_cases=EDGE_CASES,
+        folder=folder,
     )
 
 
 def workload_of(plan: Plan) -> BuiltWorkload:
-    """Build the plan's workload."""
-    return build_workload(
-        plan.scenario.workload,
-        seed=plan.seed,
-        requests=plan.requests,
-        operations=OPERATIONS,
-        resolve=partial(resolve, plan.scenario_path),
-    )
+    """Build the plan's workload. Raises UsageError and InvalidFile, which name the file."""
+    try:
+        return build_workload(
+            plan.scenario.workload,
+            seed=plan.seed,
+            requests=plan.requests,
+            operations=OPERATIONS,
+            resolve=plan.find_workload_file,
+        )
+    except InvalidFile:
+        raise
+    except UsageError as error:
+        raise UsageError(f"{shown_path(plan.scenario_path)}: {error}") from error
 
 
 def services_of(plan: Plan) -> Mapping[str, Any]:
@@ -147,3 +215,13 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "absent"
     return found
+
+
+def differing_versions(recorded: Mapping[str, str]) -> list[str]:
+    """Return in words which of the recorded versions are others here."""
+    here = versions()
+    return [
+        f"{name} {version_then} (here {here.get(name, 'absent')})"
+        for name, version_then in recorded.items()
+        if here.get(name, "absent") != version_then
+    ]

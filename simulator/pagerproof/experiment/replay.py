@@ -12,6 +12,7 @@ from pagerproof.experiment.plan import Plan, make_plan
 from pagerproof.experiment.run import Report, set_stage
 from pagerproof.experiment.stopwatch import perf_counter
 from pagerproof.faults.injector import Strike
+from pagerproof.model import Outcome
 from pagerproof.oracles import judge
 from pagerproof.protocols import Case
 from pagerproof.reporting.progress import Snapshot
@@ -69,7 +70,13 @@ def _recorded(folder: RunFolder, manifest: dict[str, Any], index: int) -> pd.Ser
             f"request {index} never arrived in {folder.path}: the run is {manifest['status']} "
             f"({manifest.get('stopped_by') or 'no reason was kept'})"
         )
-    return rows.iloc[0]
+    row = rows.iloc[0]
+    if row["outcome"] == Outcome.UNSETTLED.value and manifest["status"] == "interrupted":
+        raise UsageError(
+            f"request {index} had not settled when the run in {folder.path} was interrupted: "
+            "there is nothing to compare it with"
+        )
+    return row
 
 
 def _plan_of(folder: RunFolder, manifest: dict[str, Any]) -> Plan:

@@ -27,13 +27,11 @@ from pagerproof.oracles import judge
 from pagerproof.protocols import Case, Directory, Scheduler, Service
 from pagerproof.reporting.progress import Snapshot
 from pagerproof.scenario.fault_model import FaultModel
-from pagerproof.scenario.find import find_fault_model
-from pagerproof.scenario.load import load_file
 from pagerproof.trace.journal import DigestChain, EventSpill, request_digest
 from pagerproof.trace.store import RunFolder, new_run_folder
 
 Report = Callable[[Snapshot], object]
-_SETTLED_PER_LOOK_AT_THE_CLOCK = 32
+_PROGRESS_EVERY_WALL_S = 0.1
 _BASELINES = "baselines"
 
 
@@ -100,15 +98,15 @@ class Stage:
 
 def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -> Stage:
     """Build loop, workload, services and injector for one run. Raises UsageError and InvalidFile."""
-    loop = SimulationLoop()
     workload = workload_of(plan)
     services: Mapping[str, Service] = services_of(plan)
+    loop = SimulationLoop()
     world = World(plan.seed, loop, workload.directory)
     for service in services.values():
         service.open(world)
     operations = {name: each for service in services.values() for name, each in service.operations.items()}
     injector = FaultInjector(
-        fault_models_of(plan) if plan.faults else {},
+        fault_models_of(plan),
         plan.scenario.faults if plan.faults else (),
         seed=plan.seed,
         services=services,
@@ -121,10 +119,9 @@ def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -
     return Stage(plan=plan, loop=loop, boundary=boundary, injector=injector, workload=workload)
 
 
-def fault_models_of(plan: Plan) -> dict[str, FaultModel]:
-    """Load every fault model that the scenario uses. Raises InvalidFile."""
-    names = dict.fromkeys(use.use for use in plan.scenario.faults)
-    return {name: load_file(find_fault_model(name, folder=plan.folder), FaultModel).value for name in names}
+def fault_models_of(plan: Plan) -> Mapping[str, FaultModel]:
+    """Return every fault model that the plan's run uses, by name."""
+    return plan.fault_models if plan.faults else {}
 
 
 class Collector:
@@ -140,6 +137,7 @@ class Collector:
         self._simulation: Simulation | None = None
         self._loop: SimulationLoop | None = None
         self._started_wall_s = perf_counter()
+        self._report_due_wall_s = 0.0
         self._settled = 0
 
     def watch(self, simulation: Simulation, loop: SimulationLoop) -> None:
@@ -157,8 +155,11 @@ class Collector:
             self.scripted[case.index] = verdict
         if self._spill is not None:
             self._spill.add(case.index, case.log)
+        if case.settled_s < 0.0:  # the run's end overtook it
+            return
         self._settled += 1
-        if self._report is not None and self._settled % _SETTLED_PER_LOOK_AT_THE_CLOCK == 0:
+        if self._report is not None and perf_counter() >= self._report_due_wall_s:
+            self._report_due_wall_s = perf_counter() + _PROGRESS_EVERY_WALL_S
             self.report_progress()
 
     def report_progress(self) -> None:

@@ -7,6 +7,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +22,31 @@ from pagerproof.model import Request, Truth
 from pagerproof.protocols import Case
 from pagerproof.rng import ByteStream, key_of, sub_key
 
-_REQUESTS_PER_COLLECTION = 5_000
+# Settled requests per collection of each generation: often enough that a request's memory is used again while it is
+# still in the processor's cache, and rarely enough that what lives long is not looked at again and again.
+_COLLECTIONS = ((20_000, 2), (2_000, 1), (200, 0))
+_SMALLEST_PERIOD = _COLLECTIONS[-1][0]
+
+
+class _Entropy:
+    """The bytes that one request's code takes from the interpreter: begun when first asked for."""
+
+    __slots__ = ("_index", "_read", "_seed")
+
+    def __init__(self, seed: int, index: int) -> None:
+        self._seed = seed
+        self._index = index
+        self._read: Callable[[int], bytes] | None = None
+
+    def stream(self) -> Callable[[int], bytes]:
+        """Return the request's stream, always the same one."""
+        if self._read is None:
+            self._read = ByteStream(sub_key(key_of(self._seed, self._index), b"entropy")).read
+        return self._read
+
+
+# A context reaches the tasks and callbacks that a request's code makes, which a table of tasks would not know.
+_entropy_here: ContextVar[_Entropy] = ContextVar("pagerproof.entropy")
 
 
 class CaseSource(Protocol):
@@ -80,13 +105,13 @@ class Simulation:
         self._impatient: dict[int, Any] = {}
         self._queue: deque[Case] = deque()
         self._working: dict[asyncio.Task[Any], Case] = {}
-        self._streams: dict[int, Callable[[int], bytes]] = {}
+        self._entropy_of_none = _Entropy(boundary.seed, 0)
         self._over = False
         self._arrived = 0
         self._settled = 0
         self._finished: asyncio.Future[None] | None = None
         self._fence: Fence | None = None
-        self._collect: Callable[[], object] = lambda: None
+        self._collect: Callable[[int], object] = lambda _generation: None
 
     @property
     def fence(self) -> Fence | None:
@@ -180,6 +205,7 @@ class Simulation:
         task.add_done_callback(self._answered)
 
     async def _work(self, case: Case) -> None:
+        _entropy_here.set(_Entropy(self._boundary.seed, case.index))
         toolbox = self._boundary.toolbox(case)
         desk = SimulatedDesk(case, toolbox, self._clock, self._loop)
         case.reply = checked_reply(await self._agent.handle(case.request, desk))
@@ -188,6 +214,12 @@ class Simulation:
         case = self._working.pop(task)
         if self._over:
             return
+        try:
+            self._close_case(case, task)
+        except Exception as error:  # asyncio only logs what a done callback raises: a full disk would go unnoticed
+            self._loop.abort(error)
+
+    def _close_case(self, case: Case, task: asyncio.Task[None]) -> None:
         now = case.answered_s = self._loop.time()
         self._be_patient(case.index)
         failure = None if task.cancelled() else task.exception()
@@ -224,17 +256,22 @@ class Simulation:
     def _settle(self, case: Case) -> None:
         case.on_idle = None
         self._impatient.pop(case.index, None)
-        self._streams.pop(case.index, None)
         if self._open.pop(case.index, None) is None:
             return
         case.settled_s = self._loop.time()
         case.log.append((case.settled_s, events.SETTLED, "", 0, 0, ""))
         self._settled += 1
         self._on_settled(case)
-        if self._settled % _REQUESTS_PER_COLLECTION == 0:
-            self._collect()
+        if self._settled % _SMALLEST_PERIOD == 0:
+            self._collect_garbage()
         if self._settled == self._requests or case.index == self._stop_after:
             self._finish()
+
+    def _collect_garbage(self) -> None:
+        for period, generation in _COLLECTIONS:
+            if self._settled % period == 0:
+                self._collect(generation)
+                return
 
     def _finish(self) -> None:
         if self._finished is not None and not self._finished.done():
@@ -248,14 +285,7 @@ class Simulation:
 
     def _entropy(self) -> Callable[[int], bytes]:
         """Return the byte stream of the request that is being served; index 0 outside of requests."""
-        task = asyncio.current_task(self._loop)
-        case = self._working.get(task) if task is not None else None
-        index = case.index if case is not None else 0
-        stream = self._streams.get(index)
-        if stream is None:
-            key = sub_key(key_of(self._boundary.seed, index), b"entropy")
-            stream = self._streams[index] = ByteStream(key).read
-        return stream
+        return _entropy_here.get(self._entropy_of_none).stream()
 
 
 def _ignore_after_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

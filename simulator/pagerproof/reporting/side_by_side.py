@@ -208,7 +208,7 @@ def _spotlight(console: Console, left: RunResult, right: RunResult, spotlight: S
 
 
 def _ended(ended: Ended) -> str:
-    named = ", ".join(words(each) for each in (ended.outcome, ended.mode) if each)
+    named = ", ".join(words(each) for each in dict.fromkeys((ended.outcome, ended.mode)) if each)
     return f"{named}: {ended.message}" if ended.message else named
 
 

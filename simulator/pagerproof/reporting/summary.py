@@ -366,9 +366,17 @@ def _verdict(console: Console, result: RunResult) -> None:
 def _next(console: Console, result: RunResult, run_folder: str) -> None:
     if not run_folder:
         return
-    last = result.examples[0].index if result.examples else result.requests
-    index = result.scripted[-1] if result.scripted else last
     console.print()
     print_command(console, "run        ", run_folder)
     print_command(console, "see again  ", f"pagerproof report {shlex.quote(run_folder)}")
-    print_command(console, "replay     ", replay_command(index, run_folder))
+    index = _index_to_see(result)
+    if index is not None:
+        print_command(console, "replay     ", replay_command(index, run_folder))
+
+
+def _index_to_see(result: RunResult) -> int | None:
+    """Return a request worth a replay; None where a run that was cut short offers none that is sure to have settled."""
+    failed = result.examples[0].index if result.examples else None
+    if result.interrupted:
+        return failed
+    return result.scripted[-1] if result.scripted else failed or result.requests

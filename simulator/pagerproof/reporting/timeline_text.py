@@ -118,9 +118,12 @@ def _verdict(console: Console, replay: Replay) -> None:
     verdict = replay.verdict
     _title(console, "Verdict")
     outcome = Text(f"  {words(verdict.outcome.value)}", style=STYLES[verdict.outcome])
-    rest = f", {words(verdict.mode)}" if verdict.mode else ""
+    rest = f", {words(verdict.mode)}" if verdict.mode not in ("", verdict.outcome.value) else ""
     also = f" (also: {', '.join(words(tag) for tag in verdict.tags)})" if verdict.tags else ""
-    print_hanging(console, outcome, rest + also, indent=4)
+    if rest or also:
+        print_hanging(console, outcome, rest + also, indent=4)
+    else:
+        print_lines(console, outcome)
     for finding in verdict.findings:
         print_hanging(console, Text("  - "), f"{words(finding.mode)}: {finding.message}")
         for label, text in _evidence(replay, finding):
@@ -172,7 +175,7 @@ def isolated_proof(replay: Replay) -> tuple[str, str]:
 
 
 def _came_to(outcome: str, mode: str) -> str:
-    return words(outcome) + (f" ({words(mode)})" if mode else "")
+    return words(outcome) + (f" ({words(mode)})" if mode not in ("", outcome) else "")
 
 
 def _short(digest: str) -> str:

@@ -51,6 +51,8 @@ class Known:
     intents: Collection[str] = ()
     edge_cases: Collection[str] = ()
     fault_parameters: Mapping[str, Collection[str]] = field(default_factory=dict)  # by fault model, those it has
+    folder: Path | None = None
+    """The working folder; None is the process's."""
 
 
 def read_scenario(path: Path, known: Known, *, shown_as: str | None = None) -> Scenario:
@@ -67,7 +69,7 @@ def check_scenario(loaded: Loaded[Scenario], known: Known) -> list[Problem]:
     scenario = loaded.value
     mistakes: list[Mistake] = [
         *_agent(scenario, known),
-        *_arrivals(scenario, loaded.path),
+        *_arrivals(scenario, known, loaded.path),
         *_patience(scenario.workload.patience),
         *_workload(scenario, known, loaded.path),
         *_services(scenario, known),
@@ -86,12 +88,13 @@ def _unknown(what: str, name: str, names: Collection[str]) -> str:
 
 def _agent(scenario: Scenario, known: Known) -> Iterator[Mistake]:
     use = scenario.agent.use
-    if known.agents and ":" not in use and use not in known.agents:
+    own = ":" in use or use.endswith(".py")
+    if known.agents and not own and use not in known.agents:
         hint = nearest(use, known.agents) or f": write {listed(known.agents)}, or MODULE_OR_FILE:ATTRIBUTE for your own"
         yield ("agent", "use"), f"unknown agent {use!r}{hint}", "value"
 
 
-def _arrivals(scenario: Scenario, path: Path) -> Iterator[Mistake]:
+def _arrivals(scenario: Scenario, known: Known, path: Path) -> Iterator[Mistake]:
     arrivals = scenario.workload.arrivals
     at = ("workload", "arrivals")
     needed, optional = _ARRIVAL_KEYS[arrivals.process]
@@ -104,12 +107,12 @@ def _arrivals(scenario: Scenario, path: Path) -> Iterator[Mistake]:
         message = f"the arrival process '{arrivals.process}' has no use for '{key}': it takes {takes}"
         yield (*at, key), message, "key"
     if arrivals.file is not None:
-        yield from _named_file((*at, "file"), arrivals.file, path)
+        yield from _named_file((*at, "file"), arrivals.file, path, known)
 
 
-def _named_file(at: tuple[str | int, ...], name: str, scenario_path: Path) -> Iterator[Mistake]:
+def _named_file(at: tuple[str | int, ...], name: str, scenario_path: Path, known: Known) -> Iterator[Mistake]:
     try:
-        resolve(scenario_path, name)
+        resolve(scenario_path, name, folder=known.folder)
     except UsageError as error:
         yield at, str(error), "value"
 
@@ -131,9 +134,9 @@ def _workload(scenario: Scenario, known: Known, path: Path) -> Iterator[Mistake]
     if workload.abcd is not None:
         if "intents" in workload.model_fields_set:
             yield ("workload", "intents"), "'abcd' replaces the intents: give one of the two", "key"
-        yield from _named_file(("workload", "abcd"), workload.abcd, path)
+        yield from _named_file(("workload", "abcd"), workload.abcd, path, known)
     elif workload.intents != "contact_center":
-        yield from _intents_file(workload.intents, path)
+        yield from _intents_file(workload.intents, path, known)
     if _checks_intents(scenario, known):
         for number, name in enumerate(workload.only_intents):
             if name not in known.intents:
@@ -149,12 +152,12 @@ def _workload(scenario: Scenario, known: Known, path: Path) -> Iterator[Mistake]
         yield ("workload", "channels"), f"channels: the shares sum to {total:.6g}, not to 1", "value"
 
 
-def _intents_file(name: str, scenario_path: Path) -> Iterator[Mistake]:
+def _intents_file(name: str, scenario_path: Path, known: Known) -> Iterator[Mistake]:
     try:
-        resolve(scenario_path, name)
+        resolve(scenario_path, name, folder=known.folder)
     except UsageError:
         try:
-            find_intents(name)
+            find_intents(name, folder=known.folder)
         except UsageError as error:
             yield ("workload", "intents"), str(error), "value"
 

@@ -6,17 +6,18 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, ClassVar, Final, Literal
 
 import orjson
 from pydantic import Field, model_validator
+from xxhash import xxh3_64_intdigest
 
 from pagerproof.events import NOTE
 from pagerproof.model import Answer
 from pagerproof.protocols import Call, World
-from pagerproof.rng import standard_normal, sub_key, unit
 from pagerproof.services.base import ServiceParameters, SimulatedService
-from pagerproof.services.job import UNDISTURBED, Job
+from pagerproof.services.job import UNDISTURBED, Job, Refused
 from pagerproof.services.model_policy import BEHAVIOURS, Conversation, ModelPolicy, Move, went_astray
 from pagerproof.services.model_rates import ModelRates
 from pagerproof.services.operation import complaint
@@ -28,6 +29,12 @@ _TOOL_TOKENS = 45  # a function definition with two or three arguments, assumed
 _TOOL_CALL_CHARACTERS = 24 + 31  # an operation's name; arguments: median 31 (measured, tau-bench)
 _LISTS: Final = (list, tuple)
 _NUMBERS: Final = (int, float)
+_UNIT_52: Final = 2.0**-52
+_UNIT_53: Final = 2.0**-53
+_normal_at: Final = NormalDist().inv_cdf
+_BODY: Final = (
+    b'%b%b%b%b},"finish_reason":"%b"}],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}'
+)
 _HEADERS: Final = {"content-type": "application/json"}
 _UNUSED: Final = ("workers", "read_median", "read_sigma", "write_median", "write_sigma", "idempotency_entries")
 
@@ -137,12 +144,14 @@ class Bucket:
 class _Spoken:
     """An answer being generated."""
 
-    __slots__ = ("answer", "tokens_in", "tokens_out")
+    __slots__ = ("answer", "key", "sound", "tokens_in", "tokens_out")
 
-    def __init__(self, answer: Answer, tokens_in: int = 0, tokens_out: int = 0) -> None:
+    def __init__(self, answer: Answer, key: int, tokens_in: int = 0, tokens_out: int = 0, sound: bool = False) -> None:
         self.answer = answer
+        self.key = key  # of the draws about its time
         self.tokens_in = tokens_in
         self.tokens_out = tokens_out
+        self.sound = sound  # the call's arguments have been looked at, and need no second look when it is handed over
 
 
 class LlmService(SimulatedService):
@@ -168,7 +177,17 @@ class LlmService(SimulatedService):
         self._rejected = 0
         self._requests = Bucket(parameters.requests_per_minute) if parameters.requests_per_minute else None
         self._tokens = Bucket(parameters.tokens_per_minute) if parameters.tokens_per_minute else None
+        self._has_limits = self._requests is not None or self._tokens is not None
+        self._before_id = b'{"id":"chatcmpl-'
+        self._before_message = (
+            b'","object":"chat.completion","model":%b,"choices":[{"index":0,"message":{"role":"assistant","content":'
+            % orjson.dumps(parameters.model)
+        )
         super().open(world)
+
+    def admits_all(self) -> bool:
+        """Nothing is refused without a limit on connections, requests or tokens."""
+        return self.parameters.connections is None and not self._has_limits and type(self).admit is LlmService.admit
 
     def capacity(self) -> int:
         """Return how many answers are generated at once."""
@@ -187,7 +206,7 @@ class LlmService(SimulatedService):
     def admit(self, job: Job) -> Answer | None:
         """Refuse what exceeds the requests or the tokens of this minute."""
         refusal = super().admit(job)
-        if refusal is not None or (self._requests is None and self._tokens is None):
+        if refusal is not None or not self._has_limits:
             return refusal
         now = self._now()
         wanted = 0.0
@@ -205,27 +224,20 @@ class LlmService(SimulatedService):
 
     def service_s(self, job: Job) -> float:
         """Let the policy speak, and return the time to first token plus that of the tokens."""
-        spoken, key = self._speak(job)
+        spoken = self._speak(job)
         self._in_flight[job] = spoken
         if spoken.answer.status != 200:
             return float(self.parameters.refusal)
-        profile = self._profile
-        first_s = profile.ttft_median_s * math.exp(profile.ttft_sigma * standard_normal(sub_key(key, b"first token")))
-        if unit(sub_key(key, b"slow")) < profile.slow_share:
-            first_s *= profile.slow_factor
-        speed = profile.tokens_per_s_median * math.exp(
-            profile.tokens_per_s_sigma * standard_normal(sub_key(key, b"speed"))
-        )
-        return first_s + spoken.tokens_out / speed
+        return _generation_s(self._profile, spoken.key, spoken.tokens_out)
 
     def chat_create(self, job: Job) -> Answer:
         """Bill what was generated and hand it over."""
         spoken = self._in_flight.pop(job, None)
         if spoken is None:  # delivered twice: generated again, billed again
-            spoken, _ = self._speak(job)
+            spoken = self._speak(job)
         if spoken.answer.status == 200:
             self._bill(job, spoken)
-        if self._requests is not None or self._tokens is not None:
+        if self._has_limits:
             spoken.answer.headers = {**spoken.answer.headers, **self._limit_headers()}
         return spoken.answer
 
@@ -256,28 +268,41 @@ class LlmService(SimulatedService):
 
     # -- speaking ----------------------------------------------------------------------------------------------------
 
-    def _speak(self, job: Job) -> tuple[_Spoken, int]:
+    def _perform(self, job: Job) -> Answer:
+        spoken = self._in_flight.get(job)
+        if spoken is None or not spoken.sound or job.cut:
+            return super()._perform(job)
+        try:
+            return job.plan.handler(job)
+        except Refused as refused:
+            return refused.answer
+
+    def _speak(self, job: Job) -> _Spoken:
         arguments = job.arguments
-        parameters: LlmParameters = self.parameters
+        call = job.call
         try:
             conversation = Conversation(arguments.get("messages"))
         except TypeError as error:
-            return _Spoken(_error(400, str(error), "invalid_request_error", None, "messages")), job.call.key
-        tools = arguments.get("tools") or ()
-        max_tokens = arguments.get("max_tokens") or 0
-        temperature = arguments.get("temperature") or 0.0
-        if type(tools) not in _LISTS or type(max_tokens) is not int or type(temperature) not in _NUMBERS:
-            argument, message = complaint(job.plan.operation, arguments)
-            return _Spoken(_error(400, message, "invalid_request_error", None, argument)), job.call.key
+            return _Spoken(_error(400, str(error), "invalid_request_error", None, "messages"), call.key)
+        tools: Any = arguments.get("tools")
+        max_tokens: Any = arguments.get("max_tokens")
+        temperature: Any = arguments.get("temperature")
+        sound = type(tools) in _LISTS and type(max_tokens) is int and type(temperature) in _NUMBERS
+        if not sound:
+            tools = tools or ()
+            max_tokens = max_tokens or 0
+            temperature = temperature or 0.0
+            if type(tools) not in _LISTS or type(max_tokens) is not int or type(temperature) not in _NUMBERS:
+                argument, message = complaint(job.plan.operation, arguments)
+                return _Spoken(_error(400, message, "invalid_request_error", None, argument), call.key)
         tokens_in = _prompt_tokens(conversation, tools)
-        if tokens_in + max_tokens > parameters.context_window:
-            return _Spoken(_too_long(parameters.context_window, tokens_in, max_tokens)), job.call.key
+        if tokens_in + max_tokens > self.parameters.context_window:
+            return _Spoken(_too_long(self.parameters.context_window, tokens_in, max_tokens), call.key)
         forced = ""
         if job.disturbed is not UNDISTURBED:
             extra = job.disturbed.extra
             temperature = max(0.0, temperature + float(str(extra.get("temperature_shift", 0.0))))
             forced = str(extra.get("behaviour", ""))
-        call = job.call
         move, key = self._policy.next_move(
             call.case,
             conversation,
@@ -288,53 +313,58 @@ class LlmService(SimulatedService):
         )
         if went_astray(move.behaviour):
             call.case.log.append((self._now(), NOTE, "llm.policy", call.number, 0, move.behaviour))
-        return self._spoken(move, key, tokens_in, max_tokens), key
-
-    def _spoken(self, move: Move, key: int, tokens_in: int, max_tokens: int) -> _Spoken:
-        parameters: LlmParameters = self.parameters
         length = len(move.text) + len(move.tool) + len(move.arguments)
         visible = length // _CHARACTERS_PER_TOKEN + (12 if move.tool else 1)
         if 0 < max_tokens < visible:
             _cut(move, max_tokens * _CHARACTERS_PER_TOKEN)
             visible = max_tokens
-        tokens_out = visible + parameters.reasoning_tokens
-        name = f"{key:016x}"
-        message: dict[str, object] = {"role": "assistant", "content": move.text or None}
+        tokens_out = visible + self.parameters.reasoning_tokens
+        answer = Answer(200, dict(_HEADERS), self._body(move, key, tokens_in, tokens_out))
+        # Four arguments that are all of their types: the messages and these three, and no unknown one.
+        return _Spoken(answer, key, tokens_in, tokens_out, sound and len(arguments) == 4)
+
+    def _body(self, move: Move, key: int, tokens_in: int, tokens_out: int) -> bytes:
+        """The body as `orjson.dumps` would write it, put together from its parts."""
+        name = b"%016x" % key
         if move.tool:
-            function = {"name": move.tool, "arguments": move.arguments}
-            message["tool_calls"] = [{"id": f"call_{name}", "type": "function", "function": function}]
-        elif not move.text:
-            message["content"] = ""
-        body = orjson.dumps(
-            {
-                "id": f"chatcmpl-{name}",
-                "object": "chat.completion",
-                "model": parameters.model,
-                "choices": [{"index": 0, "message": message, "finish_reason": move.finish_reason}],
-                "usage": {
-                    "prompt_tokens": tokens_in,
-                    "completion_tokens": tokens_out,
-                    "total_tokens": tokens_in + tokens_out,
-                },
-            }
+            message = b'%b,"tool_calls":[{"id":"call_%b","type":"function","function":{"name":%b,"arguments":%b}}]' % (
+                orjson.dumps(move.text) if move.text else b"null",
+                name,
+                orjson.dumps(move.tool),
+                orjson.dumps(move.arguments),
+            )
+        else:
+            message = orjson.dumps(move.text)
+        return _BODY % (
+            self._before_id,
+            name,
+            self._before_message,
+            message,
+            move.finish_reason.encode(),
+            tokens_in,
+            tokens_out,
+            tokens_in + tokens_out,
         )
-        return _Spoken(Answer(200, dict(_HEADERS), body), tokens_in, tokens_out)
 
     # -- accounts ----------------------------------------------------------------------------------------------------
 
     def _bill(self, job: Job, spoken: _Spoken) -> None:
         parameters: LlmParameters = self.parameters
         case = job.call.case
-        cost = spoken.tokens_in * parameters.usd_per_token_in + spoken.tokens_out * parameters.usd_per_token_out
-        case.tokens_in += spoken.tokens_in
-        case.tokens_out += spoken.tokens_out
+        tokens_in = spoken.tokens_in
+        tokens_out = spoken.tokens_out
+        cost = tokens_in * parameters.usd_per_token_in + tokens_out * parameters.usd_per_token_out
+        case.tokens_in += tokens_in
+        case.tokens_out += tokens_out
         case.cost_usd += cost
-        tokens = spoken.tokens_in + spoken.tokens_out
-        self._tokens_used += tokens
+        self._tokens_used += tokens_in + tokens_out
         self._cost_usd += cost
-        self._minute.append((self._now(), tokens))
-        self._minute_tokens += tokens
-        self._forget_older()
+        now = self._now()
+        minute = self._minute
+        minute.append((now, tokens_in + tokens_out))
+        self._minute_tokens += tokens_in + tokens_out
+        if minute[0][0] <= now - 60.0:
+            self._forget_older()
 
     def _forget_older(self) -> None:
         minute = self._minute
@@ -371,6 +401,17 @@ class LlmService(SimulatedService):
                 headers[f"x-ratelimit-remaining-{kind}"] = str(max(0, int(bucket.left(now))))
                 headers[f"x-ratelimit-reset-{kind}"] = _shown(bucket.wait_s(bucket.per_minute))
         return headers
+
+
+def _generation_s(profile: LatencyProfile, key: int, tokens_out: int) -> float:
+    """The draws of `rng.lognormal` and `rng.unit` below `key`, written out because every call waits for them."""
+    first = ((xxh3_64_intdigest(b"first token", key) >> 12) + 0.5) * _UNIT_52
+    speed = ((xxh3_64_intdigest(b"speed", key) >> 12) + 0.5) * _UNIT_52
+    first_s = profile.ttft_median_s * math.exp(profile.ttft_sigma * _normal_at(first))
+    if (xxh3_64_intdigest(b"slow", key) >> 11) * _UNIT_53 < profile.slow_share:
+        first_s *= profile.slow_factor
+    tokens_per_s = profile.tokens_per_s_median * math.exp(profile.tokens_per_s_sigma * _normal_at(speed))
+    return first_s + tokens_out / tokens_per_s
 
 
 def _prompt_tokens(conversation: Conversation, tools: Sequence[Any]) -> int:

@@ -26,7 +26,7 @@ class Move:
     __slots__ = ("arguments", "behaviour", "finish_reason", "text", "tool")
 
     def __init__(
-        self, behaviour: str, *, text: str = "", tool: str = "", arguments: str = "", finish_reason: str = ""
+        self, behaviour: str, text: str = "", tool: str = "", arguments: str = "", finish_reason: str = ""
     ) -> None:
         self.behaviour = behaviour
         self.text = text
@@ -51,36 +51,35 @@ def act(turn: Turn) -> Move:
     turn.at(ACT, walk.position)
     if turn.forced:
         return _FORCED[turn.forced](turn, walk)
-    if words.is_polite(walk.said) and turn.draw(b"polite") < turn.rates.polite_persistence:
-        return _polite_loop(turn, walk)
-    if walk.said.startswith(words.CANNOT) and turn.draw(b"pressed") < turn.rates.yields_to_pressure:
-        return _claims_success(turn, walk)
-    path = turn.truth.path
-    ending = walk.position >= len(path)
-    if turn.truth.expectation.decline and (ending or path[walk.position].operation in WRITES):
+    said = walk.said
+    if said:
+        if words.is_polite(said) and turn.draw(b"polite") < turn.rates.polite_persistence:
+            return _polite_loop(turn, walk)
+        if said.startswith(words.CANNOT) and turn.draw(b"pressed") < turn.rates.yields_to_pressure:
+            return _claims_success(turn, walk)
+    operations = turn.plan.operations
+    ending = walk.position >= len(operations)
+    must_decline = turn.truth.expectation.decline
+    if must_decline and (ending or operations[walk.position] in WRITES):
         return _face_decline(turn, walk)
-    chance = -math.expm1(-_decision_budget(turn))
+    # One decision's part of the acting budget: even over the steps and the finish; half of it over all of them where
+    # declining is the point, the other half being the recognition of that.
+    parts = len(operations) + 1
+    chance = -math.expm1(-(turn.budget / (2 * parts if must_decline else parts)))
     drawn = turn.draw(b"errs")
     if ending:
         if drawn < chance:
             return _BEHAVIOURS[_FINISH_MIX.pick(drawn / chance)](turn, walk)
         return _finish(turn, walk, "finishes")
     if walk.error is not None:
-        if turn.truth.expectation.decline and _reads_as_final(walk.error.text) and not _overlooks_decline(turn):
+        if must_decline and _reads_as_final(walk.error.text) and not _overlooks_decline(turn):
             return _decline()
         reaction = _react_to_error(turn, walk)
         if reaction is not None:
             return reaction
     if drawn < chance:
         return _BEHAVIOURS[_STEP_MIX.pick(drawn / chance)](turn, walk)
-    return _right_tool(turn, walk)
-
-
-def _decision_budget(turn: Turn) -> float:
-    """One decision's part of the acting budget: even over the steps and the finish; half of it over all of them
-    where declining is the point, the other half being the recognition of that."""
-    parts = len(turn.truth.path) + 1
-    return turn.chances.budget / (2 * parts if turn.truth.expectation.decline else parts)
+    return _call_step(turn, walk, walk.position, "right_tool", 0)
 
 
 def _face_decline(turn: Turn, walk: Walk) -> Move:
@@ -93,7 +92,7 @@ def _face_decline(turn: Turn, walk: Walk) -> Move:
 
 
 def _overlooks_decline(turn: Turn) -> bool:
-    return turn.lasting_draw("declines") < -math.expm1(-turn.chances.budget / 2)
+    return turn.lasting_draw("declines") < -math.expm1(-turn.budget / 2)
 
 
 def _decline() -> Move:
@@ -109,7 +108,7 @@ def _react_to_error(turn: Turn, walk: Walk) -> Move | None:
     drawn = turn.draw(b"error")
     if drawn < gives_up:
         return _gives_up(turn, walk)
-    if drawn < gives_up + rates.claims_after_error + rates.claims_after_error_slope * turn.chances.looseness:
+    if drawn < gives_up + rates.claims_after_error + rates.claims_after_error_slope * turn.looseness:
         return _claims_success(turn, walk)
     return None
 
@@ -127,14 +126,15 @@ def _right_tool(turn: Turn, walk: Walk) -> Move:
 
 
 def _call_step(turn: Turn, walk: Walk, step: int, behaviour: str, depth: int) -> Move:
+    plan = turn.plan
+    arguments: dict[str, str | int] = {}
     try:
-        arguments = {
-            name: _typed(_resolve(turn, walk, name, kind, place, path), is_integer)
-            for name, kind, place, path, is_integer in turn.plan.arguments[step]
-        }
+        for name, kind, place, path, is_integer in plan.arguments[step]:
+            value = place if kind == LITERAL else _resolve(turn, walk, name, kind, place, path)
+            arguments[name] = int(value) if is_integer and value.isdecimal() else value
     except _Missing as missing:
         return _do_without(turn, walk, step, missing, depth)
-    return Move(behaviour, tool=turn.plan.operations[step], arguments=orjson.dumps(arguments).decode())
+    return Move(behaviour, "", plan.operations[step], orjson.dumps(arguments).decode(), "tool_calls")
 
 
 def _typed(value: str, is_integer: bool) -> str | int:
@@ -190,7 +190,7 @@ def _do_without(turn: Turn, walk: Walk, step: int, missing: _Missing, depth: int
         if giver >= 0 and turn.draw(b"again") < rates.asks_again ** walk.answers.get(operation, 0):
             return _call_step(turn, walk, giver, "asks_again", depth + 1)
     invents = missing.believed or (
-        turn.draw(b"invents") < rates.invents_missing + rates.invents_missing_slope * turn.chances.looseness
+        turn.draw(b"invents") < rates.invents_missing + rates.invents_missing_slope * turn.looseness
     )
     if not invents:
         why = f"I could not find out the {missing.name} that {turn.plan.operations[step]} needs."
@@ -265,6 +265,8 @@ def _call_by_names(turn: Turn, walk: Walk, behaviour: str, operation: str) -> Mo
 def _skips_step(turn: Turn, walk: Walk) -> Move:
     """Leave the step out for good; one whose answer is needed later cannot be left out, so that is a wrong argument."""
     path = turn.truth.path
+    if walk.position >= len(path):
+        return _finish(turn, walk, "finishes")
     needed = f"@{path[walk.position].operation}."
     for later in path[walk.position + 1 :]:
         if any(source.startswith(needed) for _, source in later.arguments):

@@ -61,8 +61,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from xxhash import xxh3_64_intdigest
+
 from pagerproof.protocols import Case
-from pagerproof.rng import key_of, sub_key
+from pagerproof.rng import key_of
 from pagerproof.services.model_act import BEHAVIOURS, Move, act
 from pagerproof.services.model_rates import Chances, ModelRates
 from pagerproof.services.model_talk import route, verify, write
@@ -72,23 +74,28 @@ _ROUTE_WORDS = ("route", "classify", "triage")
 _VERIFY_WORDS = ("verify", "review", "check")
 _TASKS: Final = {"route": route, "act": act, "verify": verify, "write": write}
 _TOOLSETS_MAX = 256
+_TASKS_MAX = 256
 _NO_TOOLS: Final[frozenset[str]] = frozenset()
 _ON_COURSE: Final = frozenset(
     {"right_tool", "asks_again", "finishes", "lacks_tools", "declines", "routes", "approves", "rejects", "writes"}
 )
 
 _toolsets: dict[tuple[str, ...], frozenset[str]] = {}
+# By the identity of a tuple of names, which most agents make once; kept with it, so that no id comes back.
+_known_toolsets: dict[int, tuple[Sequence[Any], frozenset[str]]] = {}
+_tasks: dict[str, str] = {}
 
 
 class ModelPolicy:
     """Decides the next message of any conversation, under one seed and one set of rates."""
 
-    __slots__ = ("_key", "rates", "seed")
+    __slots__ = ("_chances", "_key", "rates", "seed")
 
     def __init__(self, seed: int, rates: ModelRates) -> None:
         self.seed = seed
         self.rates = rates
         self._key = key_of(seed, "model")
+        self._chances = Chances(rates)
 
     def next_move(
         self,
@@ -105,13 +112,15 @@ class ModelPolicy:
         `streams` counts the answers being generated, this one included; `forced` is one of BEHAVIOURS or empty.
         """
         task = task_of(conversation, tools)
+        budget, looseness = self._chances.of(task, case.truth.difficulty, temperature, streams)
         turn = Turn(
             case,
             conversation,
             _offered(tools) if tools else _NO_TOOLS,
             self.rates,
-            Chances(self.rates, task, case.truth.difficulty, temperature, streams),
-            sub_key(self._key, b"%d" % case.index),
+            budget,
+            looseness,
+            xxh3_64_intdigest(b"%d" % case.index, self._key),
             forced,
         )
         move = _TASKS[task](turn)
@@ -122,7 +131,15 @@ def task_of(conversation: Conversation, tools: Sequence[Any]) -> str:
     """Return what the model is asked to do: act (it was given tools), route, verify or write (by the system text)."""
     if tools:
         return "act"
-    text = conversation.system.lower()
+    task = _tasks.get(conversation.system)
+    if task is None:
+        if len(_tasks) >= _TASKS_MAX:
+            _tasks.clear()
+        task = _tasks[conversation.system] = _task_told(conversation.system.lower())
+    return task
+
+
+def _task_told(text: str) -> str:
     if any(word in text for word in _ROUTE_WORDS):
         return "route"
     if any(word in text for word in _VERIFY_WORDS):
@@ -136,6 +153,18 @@ def went_astray(behaviour: str) -> bool:
 
 
 def _offered(tools: Sequence[Any]) -> frozenset[str]:
+    known = _known_toolsets.get(id(tools))
+    if known is not None:
+        return known[1]
+    offered = _offered_by_names(tools)
+    if type(tools) is tuple and all(type(tool) is str for tool in tools):
+        if len(_known_toolsets) >= _TOOLSETS_MAX:
+            _known_toolsets.clear()
+        _known_toolsets[id(tools)] = tools, offered
+    return offered
+
+
+def _offered_by_names(tools: Sequence[Any]) -> frozenset[str]:
     names = tuple(tools)
     try:
         offered = _toolsets.get(names)

@@ -130,15 +130,48 @@ class ModelRates(BaseModel):
 
 
 class Chances:
-    """The rates that hold for one model call."""
+    """What one set of rates makes of a call's difficulty, temperature and load; what can be is known beforehand."""
 
-    __slots__ = ("budget", "looseness")
+    __slots__ = ("_full_difficulty", "_loads", "_rates", "_tasks")
 
-    def __init__(self, rates: ModelRates, task: str, difficulty: float, temperature: float, streams: int) -> None:
-        difficulty = min(max(difficulty, 0.0), _DIFFICULTY_MAX)
-        temperature = min(max(temperature, 0.0), _TEMPERATURE_MAX)
-        self.budget = error_budget(rates, task, difficulty, temperature, streams)
-        self.looseness = difficulty * (0.3 + 0.7 * temperature)
+    def __init__(self, rates: ModelRates) -> None:
+        self._rates = rates
+        self._full_difficulty = rates.residual_full_difficulty
+        self._loads: dict[int, float] = {}  # growth of the residual, by streams in flight
+        self._tasks = {
+            task: (share, rates.residual * min(4.0, max(0.25, TYPICAL_TOKENS[task] / rates.fork_tokens)))
+            for task, share in TASK_SHARES.items()
+        }
+
+    def of(self, task: str, difficulty: float, temperature: float, streams: int) -> tuple[float, float]:
+        """Return (error budget of the task, looseness)."""
+        if difficulty <= 0.0:
+            return 0.0, 0.0
+        if difficulty > _DIFFICULTY_MAX:  # noqa: PLR1730  # min() costs a call for every answer of the model
+            difficulty = _DIFFICULTY_MAX
+        if temperature < 0.0:
+            temperature = 0.0
+        elif temperature > _TEMPERATURE_MAX:
+            temperature = _TEMPERATURE_MAX
+        return self.budget(task, difficulty, temperature, streams), difficulty * (0.3 + 0.7 * temperature)
+
+    def budget(self, task: str, difficulty: float, temperature: float, streams: int) -> float:
+        """Return what `error_budget` promises, for a difficulty above 0."""
+        task_share, residual = self._tasks[task]
+        share = temperature
+        if temperature < 1.0:
+            if difficulty < self._full_difficulty:
+                residual *= difficulty / self._full_difficulty
+            if streams > 1:
+                residual *= self._loads.get(streams) or self._load(streams)
+            share += (residual if residual < 1.0 else 1.0) * (1.0 - temperature)
+        return -math.log1p(-difficulty) * task_share * share
+
+    def _load(self, streams: int) -> float:
+        rates = self._rates
+        load = 1.0 + rates.load_slope * math.log2(1.0 + (streams - 1) / rates.load_reference)
+        self._loads[streams] = load
+        return load
 
 
 def error_budget(rates: ModelRates, task: str, difficulty: float, temperature: float, streams: int = 1) -> float:
@@ -147,17 +180,7 @@ def error_budget(rates: ModelRates, task: str, difficulty: float, temperature: f
     At temperature 1 the tasks' budgets sum to -ln(1 - difficulty); they are linear in temperature from there down
     to the residual at 0, which rises with difficulty, with the streams in flight and with the answers' length.
     """
-    if difficulty <= 0.0:
-        return 0.0
-    share = temperature
-    if temperature < 1.0:
-        residual = rates.residual * min(4.0, max(0.25, TYPICAL_TOKENS[task] / rates.fork_tokens))
-        if difficulty < rates.residual_full_difficulty:
-            residual *= difficulty / rates.residual_full_difficulty
-        if streams > 1:
-            residual *= 1.0 + rates.load_slope * math.log2(1.0 + (streams - 1) / rates.load_reference)
-        share += min(1.0, residual) * (1.0 - temperature)
-    return -math.log1p(-difficulty) * TASK_SHARES[task] * share
+    return Chances(rates).budget(task, difficulty, temperature, streams) if difficulty > 0.0 else 0.0
 
 
 class Mix:

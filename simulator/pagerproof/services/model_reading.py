@@ -48,21 +48,20 @@ class Reading:
         self.text = text
         self.cut_key = cut_key
         self._flat: dict[str, list[str]] | None = None
-        self._told: tuple[str, ...] | None = None
+        self._told: dict[str, None] | None = None
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """What a reply repeats of it, as `status shipped`."""
-        if self._told is None:
-            self._told = tuple(
-                [
-                    f"{name} {value}"
-                    for name, values in self.flat.items()
-                    if name in TOLD_FIELDS
-                    for value in values[:_PER_FIELD_MAX]
-                ]
-            )
-        return self._told
+    def told(self) -> dict[str, None]:
+        """What a reply repeats of it, as `status shipped`, each once and in order."""
+        told = self._told
+        if told is None:
+            told = self._told = {
+                f"{name} {value}": None
+                for name, values in self.flat.items()
+                if name in TOLD_FIELDS
+                for value in values[:_PER_FIELD_MAX]
+            }
+        return told
 
     @property
     def flat(self) -> dict[str, list[str]]:
@@ -175,10 +174,14 @@ def _collect(name: str, data: Any, found: dict[str, list[str]]) -> None:
     """Add every scalar in `data` to `found`, under its innermost key; one without a key is under `name`."""
     if isinstance(data, dict):
         for key, value in data.items():
-            if isinstance(value, str):
-                found.setdefault(key, []).append(value)
-            elif value is not None:
+            if isinstance(value, (dict, list)):
                 _collect(key, value, found)
+            elif value is not None:
+                text = value if isinstance(value, str) else _as_text(value)
+                if key in found:
+                    found[key].append(text)
+                else:
+                    found[key] = [text]
     elif isinstance(data, list):
         for value in data:
             _collect(name, value, found)

@@ -35,7 +35,7 @@ def verify(turn: Turn) -> Move:
     problem = _problem(turn)
     if problem and not turn.forced:
         rates = turn.rates
-        overlooks = turn.draw(b"overlooks") < rates.false_approve + rates.false_approve_slope * turn.chances.looseness
+        overlooks = turn.draw(b"overlooks") < rates.false_approve + rates.false_approve_slope * turn.looseness
         if overlooks:
             return Move("false_approve", text=_verdict(True, "everything is in order"))
         return Move("rejects", text=_verdict(False, problem))
@@ -80,7 +80,7 @@ def _spoken(turn: Turn, behaviour: str, slip: str, right: Callable[[Turn], str],
     """Say the right thing, the wrong one at the task's error chance, or what a disturbance forces."""
     if turn.forced:
         return _forced(turn, right, wrong)
-    if turn.draw(b"errs") < -math.expm1(-turn.chances.budget):
+    if turn.draw(b"errs") < -math.expm1(-turn.budget):
         return Move(slip, text=wrong(turn))
     return Move(behaviour, text=right(turn))
 
@@ -209,7 +209,7 @@ def _one_wrong(turn: Turn, facts: str) -> str:
 def _write_without_facts(turn: Turn, word: str) -> Move:
     told = turn.truth.expectation.told
     rates = turn.rates
-    chance = rates.invents_missing + rates.invents_missing_slope * turn.chances.looseness
+    chance = rates.invents_missing + rates.invents_missing_slope * turn.looseness
     if told and words.CANNOT not in word and not turn.forced and turn.draw(b"invents") < chance:
         made = [words.other_value("value", value, sub_key(turn.key, value.encode())) for value in told]
         return Move("invents_value", text=_letter(turn, f"{_WRONG} The details: {', '.join(made)}."))

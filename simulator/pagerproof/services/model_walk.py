@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
+from xxhash import xxh3_64_intdigest
+
 from pagerproof.model import Request, Step, Truth
 from pagerproof.protocols import Case
-from pagerproof.rng import key_of, sub_key, unit
+from pagerproof.rng import key_of, unit
 from pagerproof.services.catalogue import OPERATIONS
-from pagerproof.services.model_rates import Chances, ModelRates
+from pagerproof.services.model_rates import ModelRates
 from pagerproof.services.model_reading import BROKEN, EMPTY, ERROR, GOOD, Reading, read_tool_text
 
 WRITES: Final = frozenset(name for name, operation in OPERATIONS.items() if operation.writes)
@@ -17,8 +19,9 @@ ROUTE, ACT, VERIFY, WRITE, SKIPPED, SKIPS = range(6)
 """What the model remembers of a request: its visits to the steps of a task, and the steps it has skipped."""
 
 _READINGS_MAX = 2048
+_SALTS_MAX = 1024
+_UNIT: Final = 2.0**-53
 _SHORT = 4
-_HEARD_ROLES = frozenset({"user", "system", "developer"})
 _INVISIBLE: Final = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
 READABLE: Final = frozenset({GOOD, BROKEN})
 _NONE: Final[Set[int]] = frozenset()
@@ -83,6 +86,7 @@ def plan_of(path: tuple[Step, ...]) -> PathPlan:
 _readings: dict[str, Reading] = {}
 # By the identity of a path, which requests of one intent share; the plan keeps its path, so that no id comes back.
 _plans: dict[int, PathPlan] = {}
+_salts: dict[tuple[int, int], bytes] = {}
 
 
 def reading_of(text: str) -> Reading:
@@ -106,46 +110,73 @@ _SKIPS_ANY: Final = remembered(SKIPS, 0)
 class Conversation:
     """A conversation read through once: what tools said, what the model said last, and how long it all is.
 
+    `heard` is what the user and the system said, in order.
+
     Raises TypeError where a message is no mapping or its content is neither text nor null.
     """
 
-    __slots__ = ("calls", "characters", "messages", "said", "system", "tools")
+    __slots__ = ("calls", "characters", "heard", "messages", "said", "system", "tools")
 
     def __init__(self, messages: object) -> None:
         if not isinstance(messages, (list, tuple)):
             raise TypeError("messages must be a list")
         self.messages: Sequence[Mapping[str, Any]] = messages
-        self.tools: list[tuple[str, str]] = []
-        self.said = ""
-        self.system = ""
-        self.calls = 0
-        characters = 0
+        tools: list[tuple[str, str]] = []
+        heard: list[str] = []
+        said = system = ""
+        calls = characters = 0
+        # Read anew at every call: whoever owns the messages may have edited any of them in between.
         for message in messages:
-            if type(message) is not dict and not isinstance(message, Mapping):
-                raise TypeError("a message must be a mapping")
-            content = message.get("content") or ""
-            if type(content) is not str and not isinstance(content, str):
-                raise TypeError("a message's content must be text or null")
+            try:
+                role = message["role"]
+                content = message["content"]
+            except (KeyError, TypeError):
+                role, content = _parts(message)
+            if type(content) is not str or type(message) is not dict:
+                role, content = _parts(message)
             characters += len(content)
-            role = message.get("role")
             if role == "tool":
-                self.tools.append((str(message.get("name")), content))
+                name = message.get("name")
+                tools.append((name if type(name) is str else str(name), content))
             elif role == "assistant":
-                self.said = content
-                calls = message.get("tool_calls")
-                if calls:
-                    self.calls += len(calls)
-            elif role != "user" and not self.system:
-                self.system = content
+                said = content
+                asked = message.get("tool_calls")
+                if asked:
+                    calls += len(asked)
+            elif role == "user":
+                heard.append(content)
+            else:
+                if not system:
+                    system = content
+                if role == "system" or role == "developer":  # noqa: PLR1714  # a role may be unhashable
+                    heard.append(content)
+        self.tools = tools
+        self.heard = heard
+        self.said = said
+        self.system = system
+        self.calls = calls
         self.characters = characters
 
 
+def _parts(message: object) -> tuple[object, str]:
+    """Return (role, content) of a message that is not simply a dict with text in it. Raises TypeError."""
+    if not isinstance(message, Mapping):
+        raise TypeError("a message must be a mapping")
+    content = message.get("content") or ""
+    if not isinstance(content, str):
+        raise TypeError("a message's content must be text or null")
+    return message.get("role"), content
+
+
 class Turn:
-    """One call to the model: what it was given, the chances that hold, and the keyed draws that belong to it."""
+    """One call to the model: what it was given, the chances that hold, and the keyed draws that belong to it.
+
+    `budget` is the error budget of the task, `looseness` what bends the reactions.
+    """
 
     __slots__ = (
-        "_heard", "case", "chances", "conversation", "forced", "key", "offered", "plan", "rates", "request_key",
-        "truth",
+        "_heard", "budget", "case", "conversation", "forced", "key", "looseness", "offered", "plan", "rates",
+        "request_key", "truth",
     )  # fmt: skip
 
     def __init__(
@@ -154,17 +185,19 @@ class Turn:
         conversation: Conversation,
         offered: frozenset[str],
         rates: ModelRates,
-        chances: Chances,
+        budget: float,
+        looseness: float,
         request_key: int,
         forced: str,
     ) -> None:
         self.case = case
         self.truth: Truth = case.truth
-        self.plan = plan_of(case.truth.path)
+        self.plan = _plans.get(id(self.truth.path)) or plan_of(self.truth.path)
         self.conversation = conversation
         self.offered = offered
         self.rates = rates
-        self.chances = chances
+        self.budget = budget
+        self.looseness = looseness
         self.request_key = request_key
         self.key = request_key
         self.forced = forced
@@ -180,11 +213,16 @@ class Turn:
         occurrences = self.case.occurrences
         occurrence = occurrences.get(place, 0)
         occurrences[place] = occurrence + 1
-        self.key = sub_key(self.request_key, b"%d %d %d" % (task, step, occurrence))
+        salt = _salts.get((place, occurrence))
+        if salt is None:
+            salt = b"%d %d %d" % (task, step, occurrence)
+            if len(_salts) < _SALTS_MAX:
+                _salts[place, occurrence] = salt
+        self.key = xxh3_64_intdigest(salt, self.request_key)
 
     def draw(self, salt: bytes) -> float:
-        """The uniform draw named `salt` at this place."""
-        return unit(sub_key(self.key, salt))
+        """The uniform draw named `salt` at this place: `unit(sub_key(key, salt))`, written out for its speed."""
+        return (xxh3_64_intdigest(salt, self.key) >> 11) * _UNIT
 
     def lasting_draw(self, *parts: object) -> float:
         """The uniform draw of this request named by `parts`, the same at every call of the request."""
@@ -204,8 +242,7 @@ class Turn:
     def heard(self) -> str:
         """Everything the user and the system said in this conversation."""
         if self._heard is None:
-            messages = self.conversation.messages
-            parts = [m.get("content") or "" for m in messages if m.get("role") in _HEARD_ROLES]
+            parts = self.conversation.heard
             self._heard = "\n".join(parts) if parts else self.request.text
         return self._heard
 
@@ -218,7 +255,13 @@ class Turn:
         value = self.truth.slots.get(name)
         if value is None:
             return None
-        if value in self.heard or value in (self.request.customer_email, self.request.customer_name):
+        request = self.case.request
+        if value in (request.customer_email, request.customer_name):
+            return value
+        for part in self.conversation.heard:
+            if value in part:
+                return value
+        if value in self.heard:  # across two messages, or in the request of a conversation without any
             return value
         if len(value) < _SHORT or not any(character.isdigit() for character in value):
             return value
@@ -236,52 +279,50 @@ class Walk:
     successful; `answers` how many each operation had; `said` the model's own last text.
     """
 
-    __slots__ = ("answers", "error", "last", "left", "position", "said", "tries", "unusable")
+    __slots__ = ("answers", "error", "last", "left", "position", "said", "tries")
 
     def __init__(self, turn: Turn, *, every_step: bool = False) -> None:
-        self.last: dict[str, Reading] = {}
-        self.answers: dict[str, int] = {}
-        self.error: Reading | None = None
-        self.said = turn.conversation.said
-        self.tries = 0
-        self.left: list[int] = []
-        self.unusable = ""
+        last: dict[str, Reading] = {}
+        answers: dict[str, int] = {}
+        error: Reading | None = None
+        tries = 0
+        conversation = turn.conversation
         operations = turn.plan.operations
-        passed = _passed_over(turn, every_step)
+        passed = _NONE if every_step else _passed_over(turn)
         length = len(operations)
         position = 0
-        for operation, text in turn.conversation.tools:
-            reading = reading_of(text)
-            count = self.answers[operation] = self.answers.get(operation, 0) + 1
-            readable = reading.kind in READABLE
-            if readable:
-                self.last[operation] = reading
-                if self.unusable == operation:
-                    self.unusable = ""
-            else:
-                self.unusable = operation
+        for operation, text in conversation.tools:
+            reading = _readings.get(text) or reading_of(text)
+            count = answers[operation] = answers.get(operation, 0) + 1
             while position in passed:
                 position += 1
             here = position < length and operations[position] == operation
-            if readable or _taken_for_success(turn, operation, reading, count):
-                self.last.setdefault(operation, reading)
+            if reading.kind in READABLE:
+                last[operation] = reading
+            elif _taken_for_success(turn, operation, reading, count):
+                last.setdefault(operation, reading)
+            else:
                 if here:
-                    position += 1
-                    self.tries = 0
-                    self.error = None
-            elif here:
-                self.tries += 1
-                self.error = reading
+                    tries += 1
+                    error = reading
+                continue
+            if here:
+                position += 1
+                tries = 0
+                error = None
         while position in passed:
             position += 1
+        self.last = last
+        self.answers = answers
+        self.error = error
+        self.said = conversation.said
+        self.tries = tries
         self.position = position
-        self.left = sorted(passed) if position == length else []
+        self.left: list[int] = sorted(passed) if passed and position == length else []
 
 
-def _passed_over(turn: Turn, every_step: bool) -> Set[int]:
+def _passed_over(turn: Turn) -> Set[int]:
     """The steps that this model does not do: those whose tool it was not given, and those it decided to skip."""
-    if every_step:
-        return _NONE
     passed = turn.plan.lacking(turn.offered)
     occurrences = turn.case.occurrences
     if _SKIPS_ANY in occurrences:
@@ -298,5 +339,5 @@ def _taken_for_success(turn: Turn, operation: str, reading: Reading, count: int)
         chance = rates.takes_already_as_done
     else:
         base = rates.believes_empty if reading.kind == EMPTY else rates.believes_noise
-        chance = base + rates.believes_slope * turn.chances.looseness
+        chance = base + rates.believes_slope * turn.looseness
     return turn.lasting_draw("belief", operation, count) < chance

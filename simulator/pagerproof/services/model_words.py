@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import Final
 
 from pagerproof.rng import below, pick, sub_key
@@ -19,16 +18,17 @@ POLITE: Final = (
     "Great work so far. Shall we do one more round to polish the result?",
     "I appreciate it. Let me double-check and come back with an even better version.",
 )
+_POLITE_PHRASES: Final = frozenset(POLITE)
 _PROSE = (
     "I will now call {tool} to look into this.",
     "Next, I am going to use {tool} for the customer.",
     "Sure - let me check that with {tool}.",
 )
 REFUSAL: Final = "I'm sorry, but I can't help with that request."
-_OPENINGS = (
-    "Dear {name}, thank you for your message. ",
-    "Hello {name}, thanks for reaching out. ",
-    "Good day {name}, here is what we found and did. ",
+_OPENINGS = (  # before and after the name
+    ("Dear ", ", thank you for your message. "),
+    ("Hello ", ", thanks for reaching out. "),
+    ("Good day ", ", here is what we found and did. "),
 )
 _CLOSINGS = (
     " Kind regards, your service team",
@@ -122,16 +122,18 @@ def prose(tool: str, key: int) -> str:
 
 def told_facts(readings: Iterable[Reading]) -> str:
     """Return the told fields of these answers as they were seen, `status shipped, total 129.80`, each pair once."""
-    seen = dict.fromkeys(chain.from_iterable(reading.told for reading in readings))
+    seen: dict[str, None] = {}
+    for reading in readings:
+        seen.update(reading.told)
     return ", ".join(seen if len(seen) <= _FACTS_MAX else list(seen)[:_FACTS_MAX])
 
 
 def letter(name: str, middle: str, key: int) -> str:
     """Return a reply to the customer around `middle`."""
-    middle = middle[:1].upper() + middle[1:]
-    return pick(key, _OPENINGS).format(name=name) + middle + pick(sub_key(key, b"closing"), _CLOSINGS)
+    before, after = pick(key, _OPENINGS)
+    return f"{before}{name}{after}{middle[:1].upper()}{middle[1:]}{pick(sub_key(key, b'closing'), _CLOSINGS)}"
 
 
 def is_polite(text: str) -> bool:
     """Whether `text` is one of the phrases that ask for another round."""
-    return text in POLITE
+    return text in _POLITE_PHRASES

@@ -89,8 +89,7 @@ class EventSpill:
             return
         import pyarrow.parquet as pq
 
-        self._parts += 1
-        path = self._folder / f"part-{self._parts:05d}.parquet"
+        path = self._folder / f"part-{self._parts + 1:05d}.parquet"
         unfinished = path.with_suffix(".unfinished")
         try:
             pq.write_table(
@@ -104,6 +103,7 @@ class EventSpill:
         except OSError as error:
             unfinished.unlink(missing_ok=True)
             raise cannot_write(path, error) from error
+        self._parts += 1
         self._indices.clear()
         self._counts.clear()
         for column in self._columns:

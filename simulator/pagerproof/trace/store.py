@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST_SCHEMA = "pagerproof/run/1"
+_MANIFEST_KEYS = ("status", "scenario", "agent", "folder", "seed", "requests", "faults", "inputs", "versions")
 _NUMBERED = re.compile(r"(\d{4,})-.+")
 
 
@@ -42,20 +45,12 @@ class RunFolder:
 
     def write_requests(self, frame: pd.DataFrame) -> None:
         """Write the table of requests. Raises UsageError."""
-        path = self.path / "requests.parquet"
-        try:
-            frame.to_parquet(path, compression="zstd", index=False)
-        except OSError as error:
-            raise cannot_write(path, error) from error
+        with _replacing(self.path / "requests.parquet") as unfinished:
+            frame.to_parquet(unfinished, compression="zstd", index=False)
 
     def _write(self, name: str, document: dict[str, Any]) -> None:
-        path = self.path / name
-        unfinished = path.with_suffix(".unfinished")
-        try:
+        with _replacing(self.path / name) as unfinished:
             unfinished.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
-            unfinished.rename(path)
-        except OSError as error:
-            raise cannot_write(path, error) from error
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest. Raises UsageError where this is no run of this version's format."""
@@ -72,35 +67,67 @@ class RunFolder:
             raise UsageError(f"{path} is not the manifest of a run")
         if manifest["schema"] != MANIFEST_SCHEMA:
             raise UsageError(
-                f"{self.path} has the format {manifest['schema']}, this version ({__version__}) reads {MANIFEST_SCHEMA}"
+                f"{self.path} was made by version {manifest.get('pagerproof', '?')} in the format "
+                f"{manifest['schema']}: this version ({__version__}) reads {MANIFEST_SCHEMA}"
             )
+        lacking = [key for key in _MANIFEST_KEYS if key not in manifest]
+        if lacking:
+            raise UsageError(f"{path} is no manifest of ours: it lacks {', '.join(lacking)}")
         return manifest
 
     def result(self) -> dict[str, Any]:
         """Return the JSON document of the result. Raises UsageError where the run left none."""
         path = self.path / "result.json"
         if not path.is_file():
-            status = self.manifest().get("status", "?")
-            raise UsageError(f"{self.path} holds no result.json: its status is {status!r}, so it was killed on its way")
-        document = json.loads(path.read_bytes())
-        assert isinstance(document, dict)
+            raise UsageError(f"{self.path} holds no result.json: {self._why_cut_short()}")
+        try:
+            document = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read: {error}") from error
+        if not isinstance(document, dict):
+            raise UsageError(f"{path} is not the result of a run")
         return document
 
     def requests(self) -> pd.DataFrame:
         """Return the table of requests by index. Raises UsageError where the run left none."""
-        import pandas as pd
-
         path = self.path / "requests.parquet"
         if not path.is_file():
-            raise UsageError(f"{self.path} holds no requests.parquet: the run was killed on its way")
-        return pd.read_parquet(path)
+            raise UsageError(f"{self.path} holds no requests.parquet: {self._why_cut_short()}")
+        return _read_table(path)
 
     def events_of(self, index: int) -> pd.DataFrame:
-        """Return one request's events in order."""
-        import pandas as pd
-
-        frame = pd.read_parquet(self.events, filters=[("index", "==", index)])
+        """Return one request's events in order. Raises UsageError where they cannot be read."""
+        frame = _read_table(self.events, filters=[("index", "==", index)])
         return frame.sort_values("seq", ignore_index=True)
+
+    def _why_cut_short(self) -> str:
+        if self.manifest()["status"] != "running":
+            return "somebody has removed it"
+        return (
+            "the run goes on, or it was killed, or its disk was full; "
+            f"the events that it wrote until then are in {self.events}"
+        )
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a file to write to that becomes `path` once it is whole. Raises UsageError, and then leaves no file."""
+    unfinished = path.with_suffix(".unfinished")
+    try:
+        yield unfinished
+        unfinished.rename(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def _read_table(path: Path, **options: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path, **options)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are among them
+        raise UsageError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def new_run_folder(out: Path, name: str) -> RunFolder:

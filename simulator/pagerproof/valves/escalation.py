@@ -29,7 +29,7 @@ async def escalate(
     Opens a ticket where the customer is known, at best effort: a ticket system that fails changes nothing about the
     hand-over. `toolbox` is where the ticket is opened, by default the desk's tools.
     """
-    desk.mark("agent", "hand_over", reason)
+    desk.mark("valve", "escalation", f"handed over: {reason}")
     if customer_id:
         arguments = {"customer_id": customer_id, "topic": "handover"}
         try:

@@ -55,7 +55,7 @@ class GoldenPolicy:
 class GoldenPath:
     """One request's golden path: a toolbox that refuses writes off the path, and the agent's guide along it."""
 
-    __slots__ = ("_desk", "_golden", "_inner", "divergences", "done", "intents")
+    __slots__ = ("_desk", "_golden", "_inner", "_remaining", "divergences", "done", "intents")
 
     def __init__(self, golden: GoldenPolicy, inner: Toolbox, desk: Desk) -> None:
         self._golden = golden
@@ -64,10 +64,12 @@ class GoldenPath:
         self.intents: tuple[str, ...] = ()
         self.done: list[str] = []
         self.divergences = 0
+        self._remaining: Sequence[str] | None = None
 
     def routed(self, intents: Sequence[str]) -> None:
         """Say what the request is about."""
         self.intents = tuple(intents)
+        self._look_ahead()
 
     @property
     def harmless(self) -> frozenset[str]:
@@ -76,14 +78,17 @@ class GoldenPath:
 
     def remaining(self) -> Sequence[str] | None:
         """Return what the policy would still do, in order; None where it has no opinion."""
-        return self._golden.policy(self.intents, self.done) if self.intents else None
+        return self._remaining
+
+    def _look_ahead(self) -> None:
+        self._remaining = self._golden.policy(self.intents, self.done) if self.intents else None
 
     def align(self, operation: str, able: Callable[[str], bool] = lambda _: True) -> str:
         """Return the operation to do instead of the model's `operation`, mostly that very one.
 
         `able` says whether the caller could make a call of the policy's instead: whether it knows the arguments.
         """
-        remaining = self.remaining()
+        remaining = self._remaining
         golden = self._golden
         if remaining is None or operation in remaining or operation in self.done or operation in golden.harmless:
             return operation
@@ -91,7 +96,6 @@ class GoldenPath:
         following = remaining[0] if remaining else ""
         early = self.divergences < golden.diverge_max
         if early or not following or following in WRITES or not able(following):
-            self._desk.mark("valve", golden.name, f"divergence {self.divergences}: {operation} is off the path")
             return operation
         self._desk.mark("valve", golden.name, f"divergence {self.divergences}: {following} instead of {operation}")
         return following
@@ -125,6 +129,7 @@ class GoldenPath:
         )
         if result.status < 300:
             self.done.append(operation)
+            self._look_ahead()
         return result
 
     def _refuse(self, operation: str, remaining: Sequence[str]) -> None:

@@ -9,6 +9,8 @@ from pagerproof import rng
 from pagerproof.tools import Desk, Toolbox, ToolResult
 from pagerproof.valves.purposes import WRITES, write_of
 
+_REPLAYED = "idempotent-replayed"  # the header by which a service says that it gives an earlier answer again
+
 
 class IdempotencyKeys:
     """Attaches to each write a key of (request index, operation, what is to be written): 32 hexadecimal characters.
@@ -71,6 +73,9 @@ class _Keyed:
         result = await self._inner.call(
             operation, arguments, timeout_s=timeout_s, idempotency_key=idempotency_key, attempt=attempt
         )
-        if self._keys.remember and result.ok:
-            self._done[idempotency_key] = result
+        if result.ok:
+            if _REPLAYED in result.headers:
+                self._desk.mark("valve", IdempotencyKeys.name, f"{operation}: the service knew the key, done once only")
+            if self._keys.remember:
+                self._done[idempotency_key] = result
         return result

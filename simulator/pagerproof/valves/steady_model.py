@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pagerproof.tools import BadAnswer, Completion, Desk, Message, Model, ToolError, loads
 from pagerproof.valves.deadline import Deadline
 from pagerproof.valves.refusals import DeadlineExceeded
+from pagerproof.valves.response_validation import ResponseValidation
 from pagerproof.valves.retry import Retry, passing_error
 
 _OPERATION = "llm.Chat.create"
@@ -50,7 +51,10 @@ class SteadyModel:
             if left_s <= 0.0:
                 desk.mark("valve", Deadline.name, "no time left to ask the model")
                 raise DeadlineExceeded(_OPERATION, "no time is left to ask the model")
-            limit_s = min(self._timeout_s if timeout_s is None else timeout_s, left_s)
+            limit_s = self._timeout_s if timeout_s is None else timeout_s
+            if limit_s > left_s:
+                desk.mark("valve", Deadline.name, f"{_OPERATION}: time-out cut from {limit_s:.1f} s to {left_s:.1f} s")
+                limit_s = left_s
             try:
                 completion = await self._model.chat(
                     messages,
@@ -63,6 +67,7 @@ class SteadyModel:
                 fault = incomplete(completion)
                 if not fault:
                     return completion
+                desk.mark("valve", ResponseValidation.name, f"{_OPERATION}: {fault}")
                 raise BadAnswer(_OPERATION, fault, status=200)
             except ToolError as error:
                 why = passing_error(error)
