@@ -60,7 +60,7 @@ def main() -> None:
     for _ in range(given.rounds):
         with tempfile.TemporaryDirectory() as folder:
             wall_s, cpu_s = perf_counter(), process_time()
-            execution = execute(plan, out=Path(folder), with_baseline=False)
+            execution = execute(plan, out=Path(folder))
             wall_s, cpu_s = perf_counter() - wall_s, process_time() - cpu_s
         waits = execution.end.timed_waits
         bare_s = bare_simpy_cpu_s(given.requests, waits, execution.result.virtual_s)

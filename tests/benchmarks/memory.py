@@ -33,7 +33,7 @@ def measure(requests, scenario=FLAGSHIP, agent="hardened", journal=True):
     plan = make_plan(scenario, requests=requests, agent=agent)
     started_s = process_time()
     with tempfile.TemporaryDirectory() as folder:
-        execution = execute(plan, out=Path(folder) if journal else None, with_baseline=False)
+        execution = execute(plan, out=Path(folder) if journal else None)
     if execution.end.stopped_by is not None:
         raise execution.end.stopped_by
     return {

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.cli.typing_in import CALM, HANDS_OVER, Shell, shell, write
 
 from pagerproof.scenario.find import shipped_folder
-from tests.cli.typing_in import CALM, HANDS_OVER, Shell, shell, write
 
 FAULT = (shipped_folder("fault_models") / "sap-timeout-after-commit.yaml").read_text()
 MINE = FAULT.replace("id: sap-timeout-after-commit", "id: mine")

@@ -1,4 +1,4 @@
-"""What a user types, in this process: the exit status and both streams, for commands that need no process of their own."""
+"""What a user types, in this process: the exit status and both streams."""
 
 from __future__ import annotations
 

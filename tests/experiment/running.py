@@ -46,7 +46,7 @@ def plan_for(folder: Path, source: str, scenario: str = CALM, **options: object)
 
 
 def run_agent(folder: Path, source: str, scenario: str = CALM, **options: object) -> Execution:
-    return execute(plan_for(folder, source, scenario, **options), out=folder / "runs", with_baseline=False)
+    return execute(plan_for(folder, source, scenario, **options), out=folder / "runs")
 
 
 def pagerproof(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

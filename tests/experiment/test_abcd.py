@@ -65,7 +65,7 @@ def test_the_flows_run_end_to_end_under_the_production_mix(folder, tmp_path, age
 
 def test_without_faults_the_hardened_agent_resolves_nearly_all(folder, tmp_path):
     plan = make_plan(scenario(folder, tmp_path), agent="hardened", faults=False, requests=400, folder=tmp_path)
-    execution = execute(plan, out=None, with_baseline=False)
+    execution = execute(plan, out=None)
     rest = Counter(flow for flow in flows(execution) if flow[1] != "resolved")
     assert execution.result.outcomes["resolved"] >= 0.95 * 400, rest
     assert execution.result.outcomes["crashed"] == 0, rest

@@ -38,7 +38,7 @@ def digests_by_index(execution):
 
 
 def test_shipped_scenarios_give_the_same_bytes_in_processes_with_other_hash_seeds_and_displays():
-    jobs = [{"scenario": name, "agent": agent, "requests": 300} for name in CUT for agent in AGENTS]
+    jobs = [{"scenario": name, "agent": agent, "requests": 200} for name in CUT for agent in AGENTS]
     digests = agree(in_three_processes(jobs), "cuts of shipped scenarios")
     assert len(set(digests)) == len(jobs)
 
@@ -179,8 +179,8 @@ def test_what_an_agent_draws_in_a_child_task_belongs_to_its_request(tmp_path):
     greedy = ENTROPY_AGENT.replace(
         "async def child(desk, number):", "async def child(desk, number):\n    desk.request.index == 9 and taken()"
     )
-    whole = digests_by_index(execute(plan, out=None, with_baseline=False))
-    changed = digests_by_index(execute(plan_for(tmp_path, greedy), out=None, with_baseline=False))
+    whole = digests_by_index(execute(plan, out=None))
+    changed = digests_by_index(execute(plan_for(tmp_path, greedy), out=None))
     assert {index for index, digest in whole.items() if digest != changed[index]} == {9}
 
 
@@ -197,20 +197,20 @@ def test_no_two_requests_or_children_draw_the_same(tmp_path):
 @pytest.mark.parametrize("agent", AGENTS)
 def test_journal_baseline_and_collector_change_nothing(tmp_path, agent):
     plan = cut(requests=80, agent=agent)
-    bare = execute(plan, out=None, with_baseline=False).result
-    assert execute(plan, out=tmp_path, with_baseline=False).result.digest == bare.digest
+    bare = execute(plan, out=None).result
+    assert execute(plan, out=tmp_path).result.digest == bare.digest
     assert execute(plan, out=None, with_baseline=True).result.digest == bare.digest
     assert execute(plan, out=tmp_path, with_baseline=True).result.digest == bare.digest
     gc.disable()
     try:
-        assert execute(plan, out=None, with_baseline=False).result.digest == bare.digest
+        assert execute(plan, out=None).result.digest == bare.digest
     finally:
         gc.enable()
 
 
 def test_a_collector_that_runs_all_the_time_changes_nothing():
     plan = cut(requests=80)
-    bare = execute(plan, out=None, with_baseline=False).result.digest
+    bare = execute(plan, out=None).result.digest
     before = gc.get_threshold()
 
     def collect_from_now_on(_snapshot):
@@ -218,7 +218,7 @@ def test_a_collector_that_runs_all_the_time_changes_nothing():
         gc.set_threshold(100, 5, 5)
 
     try:
-        with_collector = execute(plan, out=None, with_baseline=False, report=collect_from_now_on).result.digest
+        with_collector = execute(plan, out=None, report=collect_from_now_on).result.digest
     finally:
         gc.set_threshold(*before)
     assert with_collector == bare
@@ -227,15 +227,15 @@ def test_a_collector_that_runs_all_the_time_changes_nothing():
 @pytest.mark.parametrize("agent", AGENTS)
 def test_other_seeds_give_other_bytes(agent):
     plans = [cut(requests=40, agent=agent, seed=seed) for seed in range(4)]
-    digests = {execute(plan, out=None, with_baseline=False).result.digest for plan in plans}
+    digests = {execute(plan, out=None).result.digest for plan in plans}
     assert len(digests) == 4
 
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_a_longer_run_begins_with_the_shorter_one(agent):
     # Whatever settles before the first arrival that the shorter run lacks can know nothing of it.
-    short = execute(cut(requests=120, agent=agent), out=None, with_baseline=False)
-    long = execute(cut(requests=200, agent=agent), out=None, with_baseline=False)
+    short = execute(cut(requests=120, agent=agent), out=None)
+    long = execute(cut(requests=200, agent=agent), out=None)
     rows = long.table.finish().rows
     next_arrival_s = rows["arrival_s"][120]
     before = [row for row in rows[:120] if row["settled_s"] < next_arrival_s]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,15 +40,24 @@ async def handle(request, desk):
 """
 
 
-def started(folder: Path, *arguments: str, preexec: Callable[[], object] | None = None) -> subprocess.Popen[str]:
+# Python ignores the signal of the limit, so that a write fails as it does on a full disk.
+LIMITED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.argv[1:] = sys.argv[2:]
+runpy.run_module("pagerproof", run_name="__main__", alter_sys=True)
+"""
+
+
+def started(folder: Path, *arguments: str, file_bytes_max: int | None = None) -> subprocess.Popen[str]:
+    limited = [sys.executable, "-c", LIMITED, str(file_bytes_max)]
     return subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*(COMMAND if file_bytes_max is None else limited), *arguments],
         cwd=folder,
         env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=preexec,
     )
 
 
@@ -233,11 +242,8 @@ def test_a_full_disk_is_one_message_that_names_the_file_and_earlier_parts_stay(t
     plain = execute(plan_for(tmp_path, TALKATIVE, ONE_AT_A_TIME, requests=45), out=tmp_path / "plain")
     assert plain.folder is not None
     size = (plain.folder.events / "part-00001.parquet").stat().st_size
-    limit = (size + 2_000, size + 2_000)  # the first part fits; numbers grow longer, and so do later parts
-    process = started(
-        tmp_path, "run", "calm.yaml", "--no-progress", "-n", "400",
-        preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
-    )  # fmt: skip
+    # The first part fits; numbers grow longer, and so do later parts.
+    process = started(tmp_path, "run", "calm.yaml", "--no-progress", "-n", "400", file_bytes_max=size + 2_000)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert out == ""

@@ -62,7 +62,7 @@ async def handle(request, desk):
 def made(folder: Path, scenario: str, **options: object) -> RunFolder:
     scenario_file(folder, scenario, "mine.yaml")
     plan = make_plan(str(folder / "mine.yaml"), folder=folder, **options)  # type: ignore[arg-type]  # passed on as they are
-    execution = execute(plan, out=folder / "runs", with_baseline=False)
+    execution = execute(plan, out=folder / "runs")
     assert execution.folder is not None
     return execution.folder
 
@@ -85,8 +85,16 @@ def struck_and_failed(storm: RunFolder) -> int:
 
 
 def printed(capsys: pytest.CaptureFixture[str], folder: RunFolder, index: int, *, status: int = 0, **options) -> str:
-    said = {"isolated": False, "format_": "text"} | options
-    done = replay_command(index, run_folder=folder.path, out=Path("runs"), progress=False, color="never", **said)
+    isolated, format_ = bool(options.get("isolated")), str(options.get("format_", "text"))
+    done = replay_command(
+        index,
+        run_folder=folder.path,
+        isolated=isolated,
+        out=Path("runs"),
+        format_=format_,
+        progress=False,
+        color="never",
+    )
     assert done == status
     return capsys.readouterr().out
 

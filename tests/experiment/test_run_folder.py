@@ -1,4 +1,4 @@
-"""What a run leaves behind: a numbered folder whose tables pandas reads, and an `--out` that cannot be written is told."""
+"""What a run leaves behind: a numbered folder whose tables pandas reads; an `--out` that cannot be had is told."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_manifest_says_what_is_needed_to_run_it_again(made):
 
 
 def test_requests_and_events_are_readable_with_pandas_and_agree(made):
-    execution, folder = made
+    _, folder = made
     rows = pd.read_parquet(folder.path / "requests.parquet")
     assert rows["index"].tolist() == list(range(1, 41))
     events = pd.read_parquet(folder.events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -26,7 +27,8 @@ def test_digest_depends_on_index_order_and_every_field():
     for position in range(6):
         event = list(LOG[0])
         event[position] = "other" if isinstance(event[position], str) else 9
-        digests.add(request_digest(7, [tuple(event), LOG[1]]))
+        other: Any = tuple(event)
+        digests.add(request_digest(7, [other, LOG[1]]))
     assert len(digests) == 10
 
 

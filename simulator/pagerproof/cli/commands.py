@@ -10,12 +10,14 @@ from rich.console import Console
 
 from pagerproof.cli.console import stderr_console, stdout_console
 from pagerproof.errors import Interrupted, UsageError
+from pagerproof.experiment.beside import Beside
 from pagerproof.experiment.campaign import FOLDER, Replication, campaign, keep, kept
-from pagerproof.experiment.demo import compare
+from pagerproof.experiment.demo import compare, execute_spec
 from pagerproof.experiment.interruption import on_ctrl_c
 from pagerproof.experiment.plan import Plan, differing_versions, make_plan
 from pagerproof.experiment.replay import replay_request
 from pagerproof.experiment.run import Execution, execute
+from pagerproof.experiment.steady_state import baseline_of
 from pagerproof.metrics.result import RunResult
 from pagerproof.reporting.progress import progress_for
 from pagerproof.reporting.side_by_side import print_side_by_side
@@ -51,14 +53,18 @@ def run_command(
 def _executed(plan: Plan, out: Path, stderr: Console, *, progress: bool) -> Execution:
     def announce_baseline() -> None:
         if progress:
-            stderr.print(f"making the fault-free baseline of {plan.name} (once; it is kept in {out})", soft_wrap=True)
+            stderr.print(
+                f"making the fault-free baseline of {plan.name} as well (once; kept in {out})", soft_wrap=True
+            )
 
     with progress_for(stderr, enabled=progress, label=plan.agent.name) as shown, on_ctrl_c() as interruption:
         return execute(
             plan,
             out=out,
             report=shown.update,
-            report_baseline=announce_baseline,
+            baseline=baseline_of(plan, out, interruption=interruption, announce=announce_baseline)
+            if plan.faults
+            else None,
             interruption=interruption,
             replications=kept(plan, out) if plan.faults else None,
         )
@@ -80,7 +86,7 @@ def _say_what_stopped(execution: Execution, stderr: Console) -> None:
     kind = "interrupted" if isinstance(stopped_by, Interrupted) else "stopped"
     message = "" if isinstance(stopped_by, Interrupted) else f": {stopped_by}"
     stderr.print(
-        f"{kind} after {settled:,} of {execution.plan.requests:,} requests{message}\n"
+        f"{kind} after {settled:,} of {execution.requests:,} requests{message}\n"
         f"what had settled by then is journalled{where}",
         soft_wrap=True,
     )
@@ -122,17 +128,21 @@ def demo_command(
 ) -> int:
     """Run both reference agents on one seed, print them side by side, and return 0 unless something stopped a run."""
     stderr = stderr_console(color)
-    executions = []
-    for agent in ("vendor_demo", "hardened"):
-        plan = make_plan(scenario, requests=requests, seed=seed, agent=agent)
-        if progress:
-            stderr.print(f"{plan.requests:,} requests through {agent}, seed {plan.seed}")
-        execution = _executed(plan, out, stderr, progress=progress)
-        if execution.end.stopped_by is not None:
-            _say_what_stopped(execution, stderr)
-            return execution.exit_status
-        executions.append(execution)
-    left, right = executions
+    plans = [make_plan(scenario, requests=requests, seed=seed, agent=agent) for agent in ("vendor_demo", "hardened")]
+    if progress:
+        what = f"{plans[0].requests:,} requests, seed {plans[0].seed}"
+        stderr.print(f"{what}: hardened here, vendor_demo in a process beside it", soft_wrap=True)
+    with progress_for(stderr, enabled=progress, label="hardened") as shown, on_ctrl_c() as interruption:
+        beside = Beside(execute_spec, plans[0].spec(), out)
+        right = execute(plans[1], out=out, report=shown.update, interruption=interruption)
+        if right.end.stopped_by is not None:
+            beside.stop()
+            _say_what_stopped(right, stderr)
+            return right.exit_status
+        left = beside.result(interruption)
+    if left.end.stopped_by is not None:
+        _say_what_stopped(left, stderr)
+        return left.exit_status
     if not quiet:
         print_side_by_side(
             stdout_console(color),

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from pagerproof.errors import PagerproofError
-from pagerproof.experiment.plan import Plan, make_plan
+from pagerproof.experiment.plan import Plan, PlanSpec
 from pagerproof.experiment.run import execute
 from pagerproof.metrics import FirstAppearance, Replications
 from pagerproof.model import Outcome
@@ -48,9 +48,9 @@ def campaign(
 
     The result is the same for any number of workers. A replication whose worker dies is run again, up to three times.
     """
-    jobs = {seed: _Job.of(plan, seed) for seed in seeds}
+    specs = [replace(plan.spec(), seed=seed) for seed in seeds]
     found: dict[int, Replication] = {}
-    for replication in _run_all(jobs.values(), workers):
+    for replication in _run_all(specs, workers):
         found[replication.seed] = replication
         if done is not None:
             done(replication)
@@ -82,50 +82,26 @@ def appearances(replications: Iterable[Replication]) -> tuple[FirstAppearance, .
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """One replication, as it travels to a worker process."""
-
-    scenario: str
-    agent: str
-    requests: int
-    seed: int
-    folder: str
-
-    @classmethod
-    def of(cls, plan: Plan, seed: int) -> _Job:
-        return cls(
-            scenario=str(plan.scenario_path),
-            agent=plan.agent_spec,
-            requests=plan.requests,
-            seed=seed,
-            folder=str(plan.folder),
-        )
-
-    def run(self) -> Replication:
-        plan = make_plan(
-            self.scenario, requests=self.requests, seed=self.seed, agent=self.agent, folder=Path(self.folder)
-        ).without_script()
-        execution = execute(plan, out=None, with_baseline=False)
-        if execution.end.stopped_by is not None:
-            raise execution.end.stopped_by
-        return Replication(
-            seed=self.seed,
-            digest=execution.result.digest,
-            modes=tuple(
-                (each.mode, each.outcome, each.count, each.first_index) for each in execution.result.failure_modes
-            ),
-        )
+def replicate(spec: PlanSpec) -> Replication:
+    """Run one seed of a campaign. Raises what stopped it."""
+    execution = execute(spec.plan().without_script(), out=None)
+    if execution.end.stopped_by is not None:
+        raise execution.end.stopped_by
+    return Replication(
+        seed=spec.seed,
+        digest=execution.result.digest,
+        modes=tuple((each.mode, each.outcome, each.count, each.first_index) for each in execution.result.failure_modes),
+    )
 
 
-def _run_all(jobs: Iterable[_Job], workers: int) -> Iterator[Replication]:
+def _run_all(specs: Iterable[PlanSpec], workers: int) -> Iterator[Replication]:
     if workers == 1:
-        for job in jobs:
-            yield job.run()
+        for spec in specs:
+            yield replicate(spec)
         return
-    left = list(jobs)
+    left = list(specs)
     for _ in range(_ATTEMPTS):
-        lost: list[_Job] = []
+        lost: list[PlanSpec] = []
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             try:
                 yield from _collected(pool, left, lost)
@@ -135,14 +111,14 @@ def _run_all(jobs: Iterable[_Job], workers: int) -> Iterator[Replication]:
         if not lost:
             return
         left = lost
-    seeds = ", ".join(str(job.seed) for job in left)
+    seeds = ", ".join(str(spec.seed) for spec in left)
     raise PagerproofError(f"the workers for the seeds {seeds} died {_ATTEMPTS} times")
 
 
-def _collected(pool: Executor, jobs: Iterable[_Job], lost: list[_Job]) -> Iterator[Replication]:
-    """Yield what the pool finishes; jobs whose worker died with the pool go to `lost`."""
+def _collected(pool: Executor, specs: Iterable[PlanSpec], lost: list[PlanSpec]) -> Iterator[Replication]:
+    """Yield what the pool finishes; what a worker took with it when it died goes to `lost`."""
     with _ctrl_c_is_ours():
-        running: dict[Future[Replication], _Job] = {pool.submit(job.run): job for job in jobs}
+        running: dict[Future[Replication], PlanSpec] = {pool.submit(replicate, spec): spec for spec in specs}
     for future in as_completed(running):
         try:
             yield future.result()

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from pagerproof.experiment.run import Execution
+from pathlib import Path
+
+from pagerproof.experiment.plan import PlanSpec
+from pagerproof.experiment.run import Execution, execute
 from pagerproof.model import Outcome, Verdict
 from pagerproof.reporting.side_by_side import Differences, Ended, Spotlight
 
 _FIRST_SHOWN = 3
+
+
+def execute_spec(spec: PlanSpec, out: Path) -> Execution:
+    """Run a plan to its end, without a baseline: what a process beside this one does for a demo."""
+    return execute(spec.plan(), out=out)
 
 
 def compare(left: Execution, right: Execution) -> Differences:

@@ -12,21 +12,21 @@ from pagerproof.kernel import SimulationLoop
 
 
 class Interruption:
-    """Whether the user has asked to stop, and the loop that is to hear of it."""
+    """Whether the user has asked to stop (`pressed`), and the loop that is to hear of it."""
 
     def __init__(self) -> None:
-        self._pressed = False
+        self.pressed = False
         self._loop: SimulationLoop | None = None
 
     def attach(self, loop: SimulationLoop) -> None:
         """Have `loop` stop when the user asks. Raises Interrupted where that has happened already."""
-        if self._pressed:
+        if self.pressed:
             raise Interrupted("interrupted before the run began")
         self._loop = loop
 
     def press(self) -> None:
         """Ask to stop."""
-        self._pressed = True
+        self.pressed = True
         if self._loop is not None:
             self._loop.abort(Interrupted("interrupted by the user"))
 

@@ -45,6 +45,17 @@ class Plan:
     folder: Path
     fault_models: Mapping[str, FaultModel]
 
+    def spec(self) -> PlanSpec:
+        """Return what another process needs to make this plan again."""
+        return PlanSpec(
+            scenario=str(self.scenario_path),
+            requests=self.requests,
+            seed=self.seed,
+            agent=self.agent_spec,
+            faults=self.faults,
+            folder=str(self.folder),
+        )
+
     @property
     def name(self) -> str:
         """A short name for the run's folder."""
@@ -95,6 +106,29 @@ class Plan:
         parts = [self.name, str(self.requests), __version__, self.agent.digest, _own_digest(), *versions().values()]
         parts += [f"{Path(path).name}={digest}" for path, digest in self.inputs().items()]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSpec:
+    """A plan as it travels to another process."""
+
+    scenario: str
+    requests: int
+    seed: int
+    agent: str
+    faults: bool
+    folder: str
+
+    def plan(self) -> Plan:
+        """Make the plan. Raises as `make_plan` does."""
+        return make_plan(
+            self.scenario,
+            requests=self.requests,
+            seed=self.seed,
+            agent=self.agent,
+            faults=self.faults,
+            folder=Path(self.folder),
+        )
 
 
 def _own_digest() -> str:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from pagerproof.errors import AgentMisbehaved, Interrupted
 from pagerproof.experiment.boundary import Boundary
@@ -21,7 +17,7 @@ from pagerproof.faults import FaultInjector
 from pagerproof.faults.injector import Strike
 from pagerproof.gates import decide, evaluate
 from pagerproof.kernel import SimulationLoop
-from pagerproof.metrics import Baseline, FaultDelivery, Replications, RequestTable, RunResult, baseline, summarise
+from pagerproof.metrics import Baseline, FaultDelivery, Replications, RequestTable, RunResult, summarise
 from pagerproof.model import Verdict
 from pagerproof.oracles import judge
 from pagerproof.protocols import Case, Directory, Scheduler, Service
@@ -32,7 +28,6 @@ from pagerproof.trace.store import RunFolder, new_run_folder
 
 Report = Callable[[Snapshot], object]
 _PROGRESS_EVERY_WALL_S = 0.1
-_BASELINES = "baselines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +38,7 @@ class Execution:
     first arrival to the last digest.
     """
 
-    plan: Plan
+    requests: int
     result: RunResult
     folder: RunFolder | None
     table: RequestTable
@@ -186,19 +181,16 @@ def execute(
     *,
     out: Path | None,
     report: Report | None = None,
-    with_baseline: bool = True,
-    report_baseline: Callable[[], object] | None = None,
+    baseline: Callable[[], Baseline] | None = None,
     interruption: Interruption | None = None,
     replications: Replications | None = None,
 ) -> Execution:
     """Run the plan to its end, or to what stops it, and return what it found.
 
-    With `out`, a run folder is made there; without, nothing is written. Raises PagerproofError for what cannot begin,
-    and BrokenInvariant where our own books do not balance.
+    With `out`, a run folder is made there; without, nothing is written. `baseline` is asked for the fault-free run
+    once this one is over and whole. Raises PagerproofError for what cannot begin, and BrokenInvariant where our own
+    books do not balance.
     """
-    base = None
-    if plan.faults and with_baseline:
-        base = cached_baseline(plan, out, report_baseline, interruption)
     stage = set_stage(plan)
     if interruption is not None:
         interruption.attach(stage.loop)
@@ -220,9 +212,10 @@ def execute(
     stage.injector.check_balance()
     wall_s, cpu_s = perf_counter() - started_wall_s, process_time() - started_cpu_s
     collector.report_progress()
+    base = baseline() if baseline is not None and end.stopped_by is None else None
     result = replace(_result(plan, collector, stage, end, base, wall_s), replications=replications)
     execution = Execution(
-        plan=plan,
+        requests=plan.requests,
         result=result,
         folder=folder,
         table=collector.table,
@@ -318,57 +311,3 @@ def _store(folder: RunFolder, manifest: dict[str, Any], execution: Execution) ->
 def _preload_writers() -> None:
     """Import what the journal needs before the fence goes up: an import under way may read clocks or start threads."""
     import pyarrow.parquet  # noqa: F401 - for its side effect
-
-
-# --- the baseline
-
-
-def cached_baseline(
-    plan: Plan, out: Path | None, announce: Callable[[], object] | None, interruption: Interruption | None = None
-) -> Baseline:
-    """Return the fault-free run of the same seed, from the cache below `out` or made now."""
-    calm = plan.without_faults()
-    path = None if out is None else out / _BASELINES / f"{calm.key()[:32]}.json"
-    if path is not None and path.is_file():
-        stored = _stored_baseline(path)
-        if stored is not None:
-            return stored
-    if announce is not None:
-        announce()
-    stage = set_stage(calm)
-    if interruption is not None:
-        interruption.attach(stage.loop)
-    started_wall_s = perf_counter()
-    collector = Collector(calm, None, None)
-    end = stage.simulation(collector.take).run()
-    if end.stopped_by is not None:
-        raise end.stopped_by
-    requests = collector.table.finish()
-    made = baseline(
-        requests,
-        digest=collector.chain.run_digest(),
-        gates=evaluate(calm.scenario.gates, requests),
-        wall_s=perf_counter() - started_wall_s,
-    )
-    if path is not None:
-        _keep_baseline(path, made)
-    return made
-
-
-def _stored_baseline(path: Path) -> Baseline | None:
-    try:
-        document = json.loads(path.read_bytes())
-        document["broken_gates"] = tuple(document["broken_gates"])
-        return Baseline(**document)
-    except (OSError, ValueError, TypeError, KeyError):
-        return None  # half-written or of another version: it is made again
-
-
-def _keep_baseline(path: Path, made: Baseline) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{platform.node() or 'here'}.unfinished")
-        unfinished.write_bytes(orjson.dumps(asdict(made), option=orjson.OPT_INDENT_2))
-        unfinished.rename(path)
-    except OSError:
-        path.unlink(missing_ok=True)  # a cache that cannot be kept is made again next time
