@@ -25,8 +25,7 @@ def test_demo_ends_with_0_whatever_the_verdicts_and_names_both_agents(demo):
     assert done.returncode == 0, done.stderr
     assert "vendor_demo and hardened: 60 requests each, seed 11" in done.stdout
     assert "NO-GO" in done.stdout
-    assert "60 requests through vendor_demo, seed 11" in done.stderr
-    assert "60 requests through hardened, seed 11" in done.stderr
+    assert "60 requests, seed 11: hardened here, vendor_demo in a process beside it" in done.stderr
 
 
 def test_demo_shows_where_they_part_and_which_valve_acted(demo):

@@ -18,6 +18,8 @@ from pagerproof.errors import Interrupted
 from pagerproof.experiment.interruption import Interruption, on_ctrl_c
 from pagerproof.experiment.run import execute
 from pagerproof.kernel import SimulationLoop
+from pagerproof.metrics import Baseline
+from pagerproof.reporting.progress import Snapshot
 from pagerproof.trace.store import RunFolder
 from tests.experiment.running import CALM, COMMAND, agent_file, pagerproof, plan_for, scenario_file
 
@@ -58,6 +60,7 @@ def started(folder: Path, *arguments: str, file_bytes_max: int | None = None) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -167,8 +170,7 @@ def test_second_ctrl_c_ends_at_once(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "Traceback" not in err
-    assert "interrupted" in err
+    assert err.split() == ["interrupted"]
 
 
 def test_ctrl_c_before_the_run_has_begun_leaves_no_run(tmp_path):
@@ -184,19 +186,31 @@ def test_ctrl_c_before_the_run_has_begun_leaves_no_run(tmp_path):
     assert runs_in(tmp_path) == []
 
 
-def test_ctrl_c_during_the_baseline_leaves_neither_run_nor_baseline(tmp_path):
+def test_ctrl_c_while_only_the_baseline_is_missing_keeps_the_whole_run(tmp_path):
+    def impatient() -> Baseline:
+        raise Interrupted("interrupted by the user")
+
+    execution = execute(plan_for(tmp_path, SLOW, requests=3), out=tmp_path / "runs", baseline=impatient)
+    assert execution.exit_status == 130
+    assert execution.folder is not None
+    assert execution.folder.manifest()["status"] == "interrupted"
+    assert execution.folder.manifest()["settled"] == len(execution.folder.requests()) == 3
+
+
+def test_ctrl_c_with_a_baseline_beside_leaves_a_partial_run_and_no_tracebacks(tmp_path):
     agent_file(tmp_path, SLOW)
     scenario_file(tmp_path, ONE_AT_A_TIME + "faults:\n  - {use: delayed-api-tail}\n")
     process = started(tmp_path, "run", "calm.yaml")
-    assert process.stderr is not None
-    assert "making the fault-free baseline" in process.stderr.readline()
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
+    wait_until(lambda: has_begun(tmp_path), process)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everybody
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert out == ""
-    assert err.split() == ["interrupted"]
-    assert not list(tmp_path.glob("runs/**/*.json"))
+    assert "this run was cut short" in out
+    assert "Traceback" not in err
+    (run,) = runs_in(tmp_path)
+    assert run.manifest()["status"] == "interrupted"
+    assert not (tmp_path / "runs" / "baselines").exists()
 
 
 def test_ctrl_c_during_a_campaign_ends_its_workers_without_tracebacks(tmp_path):
@@ -257,6 +271,15 @@ def test_a_full_disk_is_one_message_that_names_the_file_and_earlier_parts_stay(t
     assert [path.name for path in run.path.iterdir() if path.is_file()] == ["manifest.json"]
     for part in parts:
         assert len(pd.read_parquet(part)) >= 200_000
+
+
+def test_an_error_of_our_own_at_a_settled_request_ends_the_run_and_is_never_swallowed(tmp_path):
+    def report(snapshot: Snapshot) -> None:
+        if snapshot.done < snapshot.total:
+            raise RuntimeError("a bug of ours")
+
+    with pytest.raises(RuntimeError, match="a bug of ours"):
+        execute(plan_for(tmp_path, SLOW), out=None, report=report)
 
 
 # --- the handler itself

@@ -11,7 +11,9 @@ import pytest
 
 from pagerproof.cli.commands import report_command
 from pagerproof.errors import UsageError
+from pagerproof.experiment.interruption import Interruption
 from pagerproof.experiment.run import Execution, execute
+from pagerproof.experiment.steady_state import baseline_of
 from pagerproof.trace.journal import DigestChain
 from pagerproof.trace.store import RunFolder
 from tests.experiment.running import CALM, agent_file, pagerproof, plan_for, run_agent, scenario_file
@@ -98,7 +100,7 @@ def test_baseline_is_kept_and_made_again_when_an_input_changes(tmp_path):
 
     def run(seed: int = 7, source: str = LOOKS_UP) -> None:
         plan = plan_for(tmp_path, source, faulty, requests=3, seed=seed)
-        execute(plan, out=tmp_path / "runs", report_baseline=lambda: announced.append("made"))
+        baseline_of(plan, tmp_path / "runs", interruption=Interruption(), announce=lambda: announced.append("made"))()
 
     run()
     run()

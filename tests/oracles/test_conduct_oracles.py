@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from tests.conformance.oracle import Story, good_story
 
-from pagerproof.model import Outcome
+from pagerproof.model import Outcome, ReplyStatus
 from pagerproof.oracles import judge
 
 
@@ -90,6 +90,11 @@ def test_talk_without_a_tool_call_is_noted_after_three_rounds_and_a_runaway_afte
     verdict = judge(_talking(rounds).effect().says().case())
     assert (verdict.outcome, verdict.tags) == (outcome, tags)
     assert verdict.mode == ("polite_loop" if outcome is Outcome.RUNAWAY else "")
+
+
+def test_an_agent_that_broke_the_talk_off_by_itself_and_said_so_did_not_run_away() -> None:
+    verdict = judge(_talking(20).says(ReplyStatus.HANDED_OVER).case())
+    assert (verdict.outcome, verdict.tags) == (Outcome.ESCALATED, ("polite_loop",))
 
 
 def test_many_steps_with_a_tool_call_each_are_no_polite_loop() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
 from pagerproof.errors import Interrupted, PagerproofError
-from pagerproof.experiment.interruption import Interruption
+from pagerproof.experiment.interruption import Interruption, children_deaf_to_ctrl_c
 
 T = TypeVar("T")
 
@@ -31,7 +30,8 @@ class Beside(Generic[T]):
         context = get_context("spawn")
         self._receiver, sender = context.Pipe(duplex=False)
         self._process = context.Process(target=_do, args=(sender, work, arguments), daemon=True)
-        self._process.start()
+        with children_deaf_to_ctrl_c():  # the process that waits decides
+            self._process.start()
         sender.close()
 
     def result(self, interruption: Interruption | None = None) -> T:
@@ -59,7 +59,6 @@ class Beside(Generic[T]):
 
 
 def _do(sender: Connection, work: Callable[..., Any], arguments: tuple[object, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the process that waits decides
     try:
         answer = (True, work(*arguments))
     except PagerproofError as error:

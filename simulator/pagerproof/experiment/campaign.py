@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import orjson
 
 from pagerproof.errors import PagerproofError
+from pagerproof.experiment.interruption import children_deaf_to_ctrl_c
 from pagerproof.experiment.plan import Plan, PlanSpec
 from pagerproof.experiment.run import execute
 from pagerproof.metrics import FirstAppearance, Replications
@@ -117,27 +116,13 @@ def _run_all(specs: Iterable[PlanSpec], workers: int) -> Iterator[Replication]:
 
 def _collected(pool: Executor, specs: Iterable[PlanSpec], lost: list[PlanSpec]) -> Iterator[Replication]:
     """Yield what the pool finishes; what a worker took with it when it died goes to `lost`."""
-    with _ctrl_c_is_ours():
+    with children_deaf_to_ctrl_c():
         running: dict[Future[Replication], PlanSpec] = {pool.submit(replicate, spec): spec for spec in specs}
     for future in as_completed(running):
         try:
             yield future.result()
         except BrokenProcessPool:
             lost.append(running[future])
-
-
-@contextmanager
-def _ctrl_c_is_ours() -> Iterator[None]:
-    """Start processes that do not hear Ctrl-C, which a terminal sends to all: each would print a traceback."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _end(pool: ProcessPoolExecutor) -> None:

@@ -49,3 +49,20 @@ def on_ctrl_c() -> Iterator[Interruption]:
         yield interruption
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def children_deaf_to_ctrl_c() -> Iterator[None]:
+    """Start processes here that do not hear Ctrl-C, which a terminal sends to all: each would print a traceback.
+
+    They are deaf from their first instant, since a signal that is ignored stays so across the start of a program.
+    """
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

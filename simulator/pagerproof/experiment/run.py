@@ -212,7 +212,12 @@ def execute(
     stage.injector.check_balance()
     wall_s, cpu_s = perf_counter() - started_wall_s, process_time() - started_cpu_s
     collector.report_progress()
-    base = baseline() if baseline is not None and end.stopped_by is None else None
+    base = None
+    if baseline is not None and end.stopped_by is None:
+        try:
+            base = baseline()
+        except Interrupted as stop:  # the run itself is whole, and is kept
+            end = replace(end, stopped_by=stop)
     result = replace(_result(plan, collector, stage, end, base, wall_s), replications=replications)
     execution = Execution(
         requests=plan.requests,

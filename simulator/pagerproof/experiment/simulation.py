@@ -139,6 +139,10 @@ class Simulation:
                 loop.run_until_complete(self._finished)
             except (AgentMisbehaved, Interrupted, UsageError) as stop:
                 stopped_by = stop
+            except Exception:
+                self._over = True
+                loop.abandon()
+                raise
             if stopped_by is None and self._fence.refused is not None:
                 stopped_by = self._fence.refused
             self._over = True

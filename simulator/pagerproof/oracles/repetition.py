@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pagerproof.events import ANSWERED, CALLED, Event
-from pagerproof.model import Finding, Outcome
+from pagerproof.model import Finding, Outcome, ReplyStatus
 from pagerproof.oracles.reading import MODEL_OPERATION, faults_before, is_read
 from pagerproof.protocols import Case
 
@@ -23,7 +23,8 @@ class Repetition:
     One purpose is one operation with the same canonical arguments; for a read, only until the next write, since looking
     again after a write is how careful agents work. `tool_loop`: asked anew (not as a retry) although
     good answers came, over GOOD_ANSWERS_MAX times. `polite_loop`: model calls under the same system message with no
-    tool call between them: over ROUNDS_NOTED a tag, over ROUNDS_MAX a runaway. `retry_storm`: over
+    tool call between them: over ROUNDS_NOTED a tag, over ROUNDS_MAX a runaway, unless the agent broke off by itself and
+    said so (handed over, or failed): then its own budget worked, and it is a tag. `retry_storm`: over
     CALLS_PER_PURPOSE_MAX physical calls for one purpose, a tag; retries by valves multiply repetitions by the agent.
     """
 
@@ -90,7 +91,8 @@ class Repetition:
     def _talk(self, case: Case, rounds: int) -> Finding:
         talk = [position for position, event in enumerate(case.log) if _is_model_call(event[1], event[2])]
         message = f"{rounds} rounds of the model in one role without a tool call between them"
-        return self._finding(case, "polite_loop", message, MODEL_OPERATION, talk, rounds > ROUNDS_MAX)
+        ran_away = rounds > ROUNDS_MAX and not _broke_off(case)
+        return self._finding(case, "polite_loop", message, MODEL_OPERATION, talk, ran_away)
 
     def _model_storm(self, case: Case, tries: int) -> Finding:
         retried = [
@@ -111,6 +113,10 @@ class Repetition:
             faults=faults_before(case, tool),
             mast="FM-1.5" if mode == "polite_loop" else "FM-1.3",
         )
+
+
+def _broke_off(case: Case) -> bool:
+    return case.reply is not None and case.reply.status in (ReplyStatus.HANDED_OVER, ReplyStatus.FAILED)
 
 
 def _calls_of(case: Case, purpose: _Purpose) -> list[tuple[int, Event]]:
