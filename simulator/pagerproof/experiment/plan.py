@@ -19,7 +19,7 @@ from pagerproof.scenario.fault_model import FaultModel
 from pagerproof.scenario.find import fault_model_ids, find_fault_model, find_intents, find_scenario
 from pagerproof.scenario.load import load_file, shown_path
 from pagerproof.scenario.read import Known, read_scenario, resolve
-from pagerproof.scenario.schema import Scenario
+from pagerproof.scenario.schema import FaultUse, Scenario
 from pagerproof.scenario.words import nearest
 from pagerproof.services import NAMES, builtin_services, parameter_models
 from pagerproof.services.catalogue import OPERATIONS
@@ -90,6 +90,13 @@ class Plan:
             if not name.startswith(_INTENTS):
                 raise
         return find_intents(Path(name).stem, folder=self.folder)
+
+    def fault_uses(self) -> tuple[FaultUse, ...]:
+        """Return the scenario's faults; those scripted beyond the last request of a shorter run may stay silent."""
+        return tuple(
+            use.model_copy(update={"expect": "armed"}) if use.at and min(use.at) > self.requests else use
+            for use in self.scenario.faults
+        )
 
     def without_faults(self) -> Plan:
         """Return the plan of this plan's baseline run."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pagerproof.errors import AgentMisbehaved, Interrupted
+from pagerproof.errors import AgentMisbehaved, Interrupted, PagerproofError
 from pagerproof.experiment.boundary import Boundary
 from pagerproof.experiment.interruption import Interruption
 from pagerproof.experiment.plan import Plan, services_of, versions, workload_of
@@ -102,7 +102,7 @@ def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -
     operations = {name: each for service in services.values() for name, each in service.operations.items()}
     injector = FaultInjector(
         fault_models_of(plan),
-        plan.scenario.faults if plan.faults else (),
+        plan.fault_uses() if plan.faults else (),
         seed=plan.seed,
         services=services,
         scheduler=loop,
@@ -212,12 +212,9 @@ def execute(
     stage.injector.check_balance()
     wall_s, cpu_s = perf_counter() - started_wall_s, process_time() - started_cpu_s
     collector.report_progress()
-    base = None
-    if baseline is not None and end.stopped_by is None:
-        try:
-            base = baseline()
-        except Interrupted as stop:  # the run itself is whole, and is kept
-            end = replace(end, stopped_by=stop)
+    base, without_base = _asked(baseline, end)
+    if isinstance(without_base, Interrupted):  # the run itself is whole, and is kept
+        end = replace(end, stopped_by=without_base)
     result = replace(_result(plan, collector, stage, end, base, wall_s), replications=replications)
     execution = Execution(
         requests=plan.requests,
@@ -230,7 +227,19 @@ def execute(
     )
     if folder is not None:
         _store(folder, manifest, execution)
+    if without_base is not None and not isinstance(without_base, Interrupted):
+        raise without_base
     return execution
+
+
+def _asked(baseline: Callable[[], Baseline] | None, end: RunEnd) -> tuple[Baseline | None, PagerproofError | None]:
+    """Return the baseline, or why there is none: the run that has ended is kept before anything is made of that."""
+    if baseline is None or end.stopped_by is not None:
+        return None, None
+    try:
+        return baseline(), None
+    except PagerproofError as error:
+        return None, error
 
 
 def _result(

@@ -101,7 +101,7 @@ def _plain(kind: str, name: str, call: int, detail: str) -> tuple[str, str, str]
         case events.CANCELLED:
             return "bad", f"{number}given up", f"{name}: the agent cancelled the call"
         case events.LEDGER:
-            return "ledger", f"{number}ledger", f"{name} {detail}"
+            return "ledger", f"{number}ledger", f"{name} {_ledger_detail(detail)}"
         case events.VALVE:
             return "valve", "valve", f"{name}: {detail}" if detail else name
         case events.AGENT:
@@ -210,6 +210,14 @@ def _entry(entry: LedgerEntry) -> str:
         f"{entry.service}.{entry.kind} on {entry.entity}{_money(entry.amount_minor, entry.currency)}"
         f" — document {entry.document}, call #{entry.call}"
     )
+
+
+def _ledger_detail(detail: str) -> str:
+    """Return `document entity [minor units currency]` with the money as people write it."""
+    match detail.split():
+        case [document, entity, minor, currency] if minor.isdigit():
+            return f"{document} on {entity}{_money(int(minor), currency)}"
+    return detail
 
 
 def _money(amount_minor: int | None, currency: str = "") -> str:
