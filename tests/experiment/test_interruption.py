@@ -170,7 +170,8 @@ def test_second_ctrl_c_ends_at_once(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.split() == ["interrupted"]
+    assert "interrupted" in err
+    assert "Traceback" not in err
 
 
 def test_ctrl_c_before_the_run_has_begun_leaves_no_run(tmp_path):
