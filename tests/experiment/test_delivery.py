@@ -46,6 +46,7 @@ WORLD = {
     "wear-connection-leak": {"orders": {"read_median": "25s", "read_sigma": 1.0}},
 }
 INTENTS = {
+    "wear-idempotency-eviction": ("refund", "duplicate_charge"),
     # Only credit memos take numbers of that range.
     "wear-number-range-end": ("refund", "invoice_dispute", "damaged_goods_credit"),
 }

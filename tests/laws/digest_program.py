@@ -54,7 +54,6 @@ def run(job, noise):
             plan,
             out=Path(out) if job.get("journal") else None,
             report=disturb if noise else None,
-            with_baseline=job.get("baseline", False),
         )
     if execution.end.stopped_by is not None:
         raise execution.end.stopped_by

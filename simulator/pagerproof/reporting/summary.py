@@ -39,7 +39,7 @@ _ASCII_SHADES = " .:*#"
 _LABEL_COLUMNS = 22
 _INDICES_SHOWN = 6
 _INTENTS_SHOWN = 3
-_CELLS_SHOWN = 15
+_CELLS_SHOWN = 8
 _EXAMPLES_SHOWN = 5
 
 
@@ -109,7 +109,7 @@ def _matrix(console: Console, result: RunResult) -> None:
         return
     ranked = sorted(result.matrix, key=lambda cell: (-cell.failed, -cell.requests, cell.fault, cell.tool))
     shown = [cell for cell in ranked if cell.requests][:_CELLS_SHOWN]
-    names = ("calls", "requests", "resolved", "escalated", "failed")
+    names = ("requests", "resolved", "escalated", "failed")
     print_table(
         console,
         "Faults by tool: requests that met them, and what became of those (scripted ones apart)",
@@ -118,7 +118,6 @@ def _matrix(console: Console, result: RunResult) -> None:
             [
                 cell.fault,
                 cell.tool,
-                f"{cell.calls:,}",
                 f"{cell.requests:,}",
                 f"{cell.resolved:,}",
                 f"{cell.escalated:,}",
