@@ -119,7 +119,7 @@ class Operation:
     """One thing a service can be asked to do, named `service.Entity.verb`.
 
     `arguments` maps names to JSON types; those not in `optional` must be there. `effect_kind` is the kind of
-    ledger entry that a successful write leaves ("" for reads).
+    ledger entry that a successful write leaves ("" for reads); `writes` is whether there is one.
     """
 
     service: str
@@ -128,16 +128,13 @@ class Operation:
     arguments: Mapping[str, str]
     optional: frozenset[str] = frozenset()
     effect_kind: str = ""
+    full_name: str = field(init=False)
+    writes: bool = field(init=False)
 
-    @property
-    def full_name(self) -> str:
-        """`service.Entity.verb`."""
-        return f"{self.service}.{self.name}"
-
-    @property
-    def writes(self) -> bool:
-        """Whether the operation changes a system of record."""
-        return bool(self.effect_kind)
+    def __post_init__(self) -> None:
+        # Stored, not computed: both are read many times for every call.
+        object.__setattr__(self, "full_name", f"{self.service}.{self.name}")
+        object.__setattr__(self, "writes", bool(self.effect_kind))
 
 
 class Answer:

@@ -46,8 +46,8 @@ WORLD = {
     "wear-connection-leak": {"orders": {"read_median": "25s", "read_sigma": 1.0}},
 }
 INTENTS = {
+    # Only payments are remembered by their keys, and only credit memos take numbers of that range.
     "wear-idempotency-eviction": ("refund", "duplicate_charge"),
-    # Only credit memos take numbers of that range.
     "wear-number-range-end": ("refund", "invoice_dispute", "damaged_goods_credit"),
 }
 NOT_DELIVERED = {

@@ -11,6 +11,7 @@ import pytest
 from pagerproof.experiment.campaign import campaign
 from pagerproof.experiment.plan import make_plan
 from pagerproof.experiment.run import execute, set_stage
+from pagerproof.experiment.steady_state import make_baseline
 from pagerproof.scenario.find import scenario_ids
 from tests.experiment.running import CALM, agent_file, plan_for, scenario_file
 from tests.laws.processes import in_three_processes
@@ -199,8 +200,9 @@ def test_journal_baseline_and_collector_change_nothing(tmp_path, agent):
     plan = cut(requests=80, agent=agent)
     bare = execute(plan, out=None).result
     assert execute(plan, out=tmp_path).result.digest == bare.digest
-    assert execute(plan, out=None, with_baseline=True).result.digest == bare.digest
-    assert execute(plan, out=tmp_path, with_baseline=True).result.digest == bare.digest
+    with_baseline = execute(plan, out=tmp_path, baseline=lambda: make_baseline(plan.spec(), None)).result
+    assert with_baseline.baseline is not None
+    assert with_baseline.digest == bare.digest
     gc.disable()
     try:
         assert execute(plan, out=None).result.digest == bare.digest

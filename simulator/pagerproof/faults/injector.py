@@ -46,7 +46,7 @@ class _Plan:
     )
 
     def __init__(self, operation: Operation, faults: Sequence[ArmedFault]) -> None:
-        self.operation = operation  # kept alive: plans are found by its identity
+        self.operation = operation
         self.faults = [fault for fault in faults if fault.exact is None and fault.threshold > 0]
         self.scripted = [fault for fault in faults if fault.exact is not None]
         self.scripted_indices = frozenset(index for fault in self.scripted for index in fault.exact or ())
@@ -111,14 +111,14 @@ class FaultInjector:
             if fault.fault in self._faults:
                 raise UsageError(f"two faults are called {fault.fault!r}: give one of them an id of its own")
             self._faults[fault.fault] = fault
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[str, _Plan] = {}
         self._under_way: dict[Decision, Call] = {}
 
     # --- deciding
 
     def decide(self, call: Call) -> list[Decision] | None:
         """Draw every fault that can strike this call; None when none is to be delivered."""
-        plan = self._plans.get(id(call.operation))
+        plan = self._plans.get(call.operation.full_name)
         if plan is None:
             plan = self._plan(call.operation)
         plan.calls += 1
@@ -146,7 +146,7 @@ class FaultInjector:
     def _plan(self, operation: Operation) -> _Plan:
         name = operation.full_name
         faults = [fault for fault in self._faults.values() if name in fault.operations]
-        plan = self._plans[id(operation)] = _Plan(operation, faults)
+        plan = self._plans[name] = _Plan(operation, faults)
         return plan
 
     def _decide_forced(self, call: Call) -> list[Decision] | None:
