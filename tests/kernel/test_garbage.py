@@ -22,7 +22,7 @@ def test_cycles_are_collected_only_when_asked_for():
         knots = [Knot() for _ in range(20_000)]
         del knots
         assert watched() is not None
-        collect_now()
+        collect_now(2)
         assert watched() is None
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0

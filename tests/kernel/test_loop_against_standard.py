@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from standard_loop import OrderedStandardLoop  # type: ignore[import-not-found]  # pytest puts this folder on the path
+from tests.kernel.standard_loop import OrderedStandardLoop
 
 from pagerproof.kernel import SimulationLoop
 

@@ -1,13 +1,11 @@
 """The golden texts of the renderers: `python -m pytest tests --regenerate-golden` writes them anew."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 
 
 @pytest.fixture

@@ -252,5 +252,3 @@ class Desk:
 def message_of(answer: Answer) -> dict[str, Any]:
     message: dict[str, Any] = json.loads(answer.body)["choices"][0]["message"]
     return message
-
-

@@ -8,7 +8,9 @@ from typing import Any
 
 import orjson
 import pytest
-from llm_stage import (  # type: ignore[import-not-found]  # pytest puts this folder on the path
+from pydantic import ValidationError
+from tests.conformance.service import Sample, check_service
+from tests.services.llm_stage import (
     ALL_TOOLS,
     REFUND_ANSWERS,
     Desk,
@@ -17,8 +19,6 @@ from llm_stage import (  # type: ignore[import-not-found]  # pytest puts this fo
     opening,
     tool_says,
 )
-from pydantic import ValidationError
-from tests.conformance.service import Sample, check_service
 
 from pagerproof.events import NOTE
 from pagerproof.model import Answer
@@ -157,8 +157,8 @@ def test_more_requests_than_the_minute_allows_are_refused_with_openai_s_body_and
     desk = Desk(requests_per_minute=2)
     answers = [desk.submit(desk.call(make_case(index=index))) for index in (1, 2, 3)]
     desk.clock.run()
-    assert [each[0][1].status for each in answers] == [200, 200, 429]
-    refused = answers[2][0][1]
+    assert [given(each).status for each in answers] == [200, 200, 429]
+    refused = given(answers[2])
     error = json.loads(refused.body)["error"]
     assert (error["type"], error["code"]) == ("requests", "rate_limit_exceeded")
     assert int(refused.headers["retry-after"]) == 30
@@ -186,9 +186,10 @@ def test_a_refused_call_costs_nothing_and_moves_no_draw() -> None:
     assert limited.ask(first, tools=ALL_TOOLS, temperature=1.0).status == 429
     assert (first.tokens_in, first.cost_usd) == (0, 0.0)
     limited.world.scheduler.now += 61.0
-    assert limited.ask(first, tools=ALL_TOOLS, temperature=1.0).body == free.ask(
-        second, tools=ALL_TOOLS, temperature=1.0
-    ).body
+    assert (
+        limited.ask(first, tools=ALL_TOOLS, temperature=1.0).body
+        == free.ask(second, tools=ALL_TOOLS, temperature=1.0).body
+    )
 
 
 def test_what_exceeds_the_context_window_is_a_400() -> None:
@@ -222,13 +223,20 @@ def test_tokens_of_the_last_minute_are_forgotten_after_it() -> None:
     assert desk.service.gauge("tokens.last_minute") == 0.0
 
 
+def given(answers: list[tuple[float, Answer | None]]) -> Answer:
+    """The one answer that arrived; the connection did not break."""
+    answer = answers[0][1]
+    assert answer is not None
+    return answer
+
+
 def forced(behaviour: str, messages: Any = None, **arguments: Any) -> tuple[Answer, Case]:
     desk, case = Desk(), make_case()
     call = desk.call(case, messages, **arguments)
     desk.service.disturb(call, "behaviour", behaviour)
     answers = desk.submit(call)
     desk.clock.run()
-    return answers[0][1], case
+    return given(answers), case
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
@@ -262,7 +270,7 @@ def test_a_polite_loop_goes_on_by_itself_for_a_while() -> None:
         desk.service.disturb(call, "behaviour", "polite_loop")
         answers = desk.submit(call)
         desk.clock.run()
-        said, n = message_of(answers[0][1]), 0
+        said, n = message_of(given(answers)), 0
         while "tool_calls" not in said:
             n += 1
             messages = [*messages, said, {"role": "user", "content": "Thank you, please go on."}]

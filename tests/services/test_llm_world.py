@@ -52,9 +52,7 @@ class Bench:
     def ask(self, case: Case, operation: str, arguments: dict[str, Any]) -> Answer:
         case.calls += 1
         key = key_of(SEED, case.index, case.calls)
-        call = Call(
-            case, OPERATIONS[operation], arguments, case.calls, 1, key, self.scheduler.time(), None, None
-        )
+        call = Call(case, OPERATIONS[operation], arguments, case.calls, 1, key, self.scheduler.time(), None, None)
         answers: list[Answer | None] = []
         self.services[operation.split(".", maxsplit=1)[0]].submit(call, answers.append)
         self.scheduler.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from llm_stage import (  # type: ignore[import-not-found]  # pytest puts this folder on the path
+from tests.services.llm_stage import (
     ALL_TOOLS,
     BOOKING,
     BOOKING_ANSWERS,

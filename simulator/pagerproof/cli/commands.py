@@ -53,9 +53,7 @@ def run_command(
 def _executed(plan: Plan, out: Path, stderr: Console, *, progress: bool) -> Execution:
     def announce_baseline() -> None:
         if progress:
-            stderr.print(
-                f"making the fault-free baseline of {plan.name} as well (once; kept in {out})", soft_wrap=True
-            )
+            stderr.print(f"making the fault-free baseline of {plan.name} as well (once; kept in {out})", soft_wrap=True)
 
     with progress_for(stderr, enabled=progress, label=plan.agent.name) as shown, on_ctrl_c() as interruption:
         return execute(

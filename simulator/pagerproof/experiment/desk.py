@@ -102,4 +102,5 @@ class SimulatedDesk:
 
     def mark(self, kind: str, name: str, detail: str = "") -> None:
         """Write what a valve or an agent did into the trace (`kind` is `valve` or `agent`)."""
-        self._log.append((self._loop.time(), kind, str(name), 0, 0, str(detail)))
+        known = events.VALVE if kind == events.VALVE else events.AGENT  # nobody writes a ledger's or a fault's events
+        self._log.append((self._loop.time(), known, str(name), 0, 0, str(detail)))

@@ -26,5 +26,5 @@ def frozen_gc() -> Iterator[Callable[[int], None]]:
             gc.enable()
 
 
-def _collect_now(generation: int = 2) -> None:
+def _collect_now(generation: int) -> None:
     gc.collect(generation)

@@ -19,6 +19,9 @@ from pagerproof.model import Operation, Step
 from pagerproof.scenario.words import nearest
 from pagerproof.workload.intent import EffectTemplate, Intent, Needs, make_intent
 
+ID_PREFIX: Final = "abcd_"
+"""In front of a subflow's name: `refund_status` there is another request than ours of that name."""
+
 Argument = str | tuple[str, str]
 """A `$slot` or literal; or (what an earlier answer said, the slot that holds where no such call came before)."""
 
@@ -207,7 +210,7 @@ def _intent(flow: str, subflow: str, actions: Sequence[str], operations: Mapping
     statuses = [_STATUS_NEEDED[name] for name, _ in calls if name in _STATUS_NEEDED]
     words = {"flow": flow.replace("_", " "), "subflow": subflow.replace("_", " ")}
     return make_intent(
-        id=subflow,
+        id=f"{ID_PREFIX}{subflow}",
         title=f"{words['flow']}: {words['subflow']}",
         weight=1.0,
         utterances=[utterance.format(**words) for utterance in _UTTERANCES],
