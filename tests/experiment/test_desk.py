@@ -16,6 +16,7 @@ def test_an_agent_cannot_write_ledger_or_fault_events(tmp_path):
         """,
         requests=1,
     )
+    assert execution.folder is not None
     events = execution.folder.events_of(1)
     assert "forged" not in set(events.loc[events["kind"] == "ledger", "detail"])
     assert list(events.loc[events["detail"] == "forged", "kind"]) == ["agent"]

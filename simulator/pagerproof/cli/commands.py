@@ -25,7 +25,7 @@ from pagerproof.reporting.summary import print_replications, print_summary
 from pagerproof.reporting.summary import replay_command as replay_command_line
 from pagerproof.reporting.timeline import replay_document
 from pagerproof.reporting.timeline_text import print_replay
-from pagerproof.trace.store import RunFolder, latest_run
+from pagerproof.trace.store import RunFolder, latest_run, new_run_folder
 
 
 def run_command(
@@ -131,8 +131,9 @@ def demo_command(
         what = f"{plans[0].requests:,} requests, seed {plans[0].seed}"
         stderr.print(f"{what}: hardened here, vendor_demo in a process beside it", soft_wrap=True)
     with progress_for(stderr, enabled=progress, label="hardened") as shown, on_ctrl_c() as interruption:
-        beside = Beside(execute_spec, plans[0].spec(), out)
-        right = execute(plans[1], out=out, report=shown.update, interruption=interruption)
+        folders = [new_run_folder(out, plan.name) for plan in plans]
+        beside = Beside(execute_spec, plans[0].spec(), folders[0])
+        right = execute(plans[1], out=out, folder=folders[1], report=shown.update, interruption=interruption)
         if right.end.stopped_by is not None:
             beside.stop()
             _say_what_stopped(right, stderr)

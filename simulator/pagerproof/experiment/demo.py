@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pagerproof.experiment.plan import PlanSpec
 from pagerproof.experiment.run import Execution, execute
 from pagerproof.model import Outcome, Verdict
 from pagerproof.reporting.side_by_side import Differences, Ended, Spotlight
+from pagerproof.trace.store import RunFolder
 
 _FIRST_SHOWN = 3
 
 
-def execute_spec(spec: PlanSpec, out: Path) -> Execution:
+def execute_spec(spec: PlanSpec, folder: RunFolder) -> Execution:
     """Run a plan to its end, without a baseline: what a process beside this one does for a demo."""
-    return execute(spec.plan(), out=out)
+    return execute(spec.plan(), out=None, folder=folder)
 
 
 def compare(left: Execution, right: Execution) -> Differences:

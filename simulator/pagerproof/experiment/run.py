@@ -180,6 +180,7 @@ def execute(
     plan: Plan,
     *,
     out: Path | None,
+    folder: RunFolder | None = None,
     report: Report | None = None,
     baseline: Callable[[], Baseline] | None = None,
     interruption: Interruption | None = None,
@@ -187,14 +188,15 @@ def execute(
 ) -> Execution:
     """Run the plan to its end, or to what stops it, and return what it found.
 
-    With `out`, a run folder is made there; without, nothing is written. `baseline` is asked for the fault-free run
+    With `out`, a run folder is made there, or `folder` is used; without, nothing is written. `baseline` is asked for the fault-free run
     once this one is over and whole. Raises PagerproofError for what cannot begin, and BrokenInvariant where our own
     books do not balance.
     """
     stage = set_stage(plan)
     if interruption is not None:
         interruption.attach(stage.loop)
-    folder = None if out is None else new_run_folder(out, plan.name)
+    if folder is None and out is not None:
+        folder = new_run_folder(out, plan.name)
     manifest: dict[str, Any] = {}
     if folder is not None:
         manifest = manifest_of(plan)
@@ -276,10 +278,9 @@ def _result(
 
 def deliveries(stage: Stage) -> tuple[FaultDelivery, ...]:
     """Return the books of every fault model, in the scenario's order."""
-    shared = {each.name for each in fields(FaultDelivery)} - {"id", "title"}
+    shared = {each.name for each in fields(FaultDelivery)} - {"id"}
     return tuple(
-        FaultDelivery(id=row.fault, title="", **{name: getattr(row, name) for name in shared})
-        for row in stage.injector.ledger()
+        FaultDelivery(id=row.fault, **{name: getattr(row, name) for name in shared}) for row in stage.injector.ledger()
     )
 
 

@@ -61,7 +61,7 @@ def decide(
 
 def _failed(gate: GateResult) -> str:
     return (
-        f"gate {gate.expression} failed: observed {show_value(gate.observed, gate.unit)} over {gate.n} "
+        f"gate {gate.expression} failed: observed {show_value(gate.observed, gate.unit)} over {gate.n:,} "
         f"sample{'s' * (gate.n != 1)}"
     )
 
@@ -71,11 +71,11 @@ def _not_exercised(fault: FaultDelivery) -> str:
     if not fault.eligible:
         return f"required fault {fault.id} matched no call"
     if not fault.drawn:
-        return f"required fault {fault.id} never fired in {fault.eligible} eligible calls"
+        return f"required fault {fault.id} never fired in {fault.eligible:,} eligible calls"
     if not fault.delivered:
-        return f"required fault {fault.id} was drawn {fault.drawn} times and never delivered"
+        return f"required fault {fault.id} was drawn {fault.drawn:,} times and never delivered"
     if fault.observable != "state" and not fault.seen:
-        return f"required fault {fault.id} was delivered {fault.delivered} times and never seen by the agent"
+        return f"required fault {fault.id} was delivered {fault.delivered:,} times and never seen by the agent"
     return ""
 
 
