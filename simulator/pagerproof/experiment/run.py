@@ -188,9 +188,9 @@ def execute(
 ) -> Execution:
     """Run the plan to its end, or to what stops it, and return what it found.
 
-    With `out`, a run folder is made there, or `folder` is used; without, nothing is written. `baseline` is asked for the fault-free run
-    once this one is over and whole. Raises PagerproofError for what cannot begin, and BrokenInvariant where our own
-    books do not balance.
+    With `out`, a run folder is made there, or `folder` is used; without either, nothing is written. `baseline` is asked
+    for the fault-free run once this one is over and whole. Raises PagerproofError for what cannot begin, and
+    BrokenInvariant where our own books do not balance.
     """
     stage = set_stage(plan)
     if interruption is not None:
