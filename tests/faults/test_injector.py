@@ -249,6 +249,23 @@ def test_a_caller_that_cancels_is_told_apart_from_its_timer(timeout_s: float | N
         assert (a_case.decisions[0].fate, a_case.decisions[0].by) == ("cancelled", "caller cancelled")
 
 
+def test_what_the_end_of_the_run_cancelled_keeps_that_fate_when_its_caller_is_cancelled_later() -> None:
+    with stage_for(model(effect=[CUT])) as stage:
+        a_case = case(1)
+
+        async def overtaken() -> None:
+            task = asyncio.create_task(stage.call(a_case, ORDER))
+            await asyncio.sleep(0.1)
+            stage.injector.close()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        stage.run(overtaken())
+        assert (a_case.decisions[0].fate, a_case.decisions[0].by) == ("cancelled", "end of run")
+        assert [what for _, _, what in fault_events(a_case)] == ["cancelled: end of run"]
+
+
 def test_a_delivered_answer_that_nobody_reads_is_unread() -> None:
     with stage_for(model(effect=[HTML])) as stage:
         one_call(stage, read=False)
