@@ -137,22 +137,68 @@ class Operation:
         object.__setattr__(self, "writes", bool(self.effect_kind))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How an answer's bytes fare on the connection, where they do not simply arrive.
+
+    `how`: `reset` (the connection is reset after `after_bytes` of the body), `half_headers` (it closes in the middle
+    of the headers), `bad_chunk` (chunked, with a size that is no number after `after_bytes`), or `slow`
+    (`bytes_per_s` of the body a second, all of it).
+    """
+
+    how: str
+    after_bytes: int = 0
+    bytes_per_s: float = 0.0
+
+
 class Answer:
     """What a service puts on the wire: status, headers (lower-case names) and the body's bytes.
 
-    `wire_bytes` is the Content-Length that was announced; a shorter body was cut on the way.
+    `wire_bytes` is the Content-Length that was announced; a shorter body was cut on the way. `pace_s` spreads the body
+    over so many seconds after the headers (a stream); `delivery` is None where the bytes simply arrive; `rendered`
+    says that a gateway has put it into its protocol's shape already.
     """
 
-    __slots__ = ("body", "headers", "status", "wire_bytes")
+    __slots__ = ("body", "delivery", "headers", "pace_s", "rendered", "status", "wire_bytes")
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes, wire_bytes: int = -1) -> None:
+    def __init__(
+        self,
+        status: int,
+        headers: dict[str, str],
+        body: bytes,
+        wire_bytes: int = -1,
+        *,
+        pace_s: float = 0.0,
+        delivery: Delivery | None = None,
+        rendered: bool = False,
+    ) -> None:
         self.status = status
         self.headers = headers
         self.body = body
         self.wire_bytes = len(body) if wire_bytes < 0 else wire_bytes
+        self.pace_s = pace_s
+        self.delivery = delivery
+        self.rendered = rendered
 
     def __repr__(self) -> str:
         return f"Answer({self.status}, {self.headers}, {self.body[:80]!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireRequest:
+    """An HTTP request as a gateway gets it: `path` is decoded, `raw_path` is not; header names are lower-case.
+
+    `headers` holds the last value of each name, `header_list` every one in order.
+    """
+
+    method: str
+    host: str
+    path: str
+    raw_path: str
+    query: str
+    headers: Mapping[str, str]
+    header_list: tuple[tuple[str, str], ...]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

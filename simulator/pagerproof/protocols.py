@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pagerproof.events import Event
-from pagerproof.model import Answer, Customer, Finding, LedgerEntry, Operation, Reply, Request, Truth
+from pagerproof.model import Answer, Customer, Finding, LedgerEntry, Operation, Reply, Request, Truth, WireRequest
 
 
 class Case:
@@ -95,6 +95,7 @@ class Call:
         "key",
         "number",
         "operation",
+        "render",
         "started_s",
         "timeout_s",
     )
@@ -121,6 +122,7 @@ class Call:
         self.timeout_s = timeout_s
         self.idempotency_key = idempotency_key
         self.abandoned = False  # the caller has gone: timed out, cancelled or cut off
+        self.render: Render | None = None  # puts an answer into the shape of the protocol it was asked in
 
 
 class Decision:
@@ -236,6 +238,50 @@ class Service(Protocol):
 
 Proceed = Callable[[Call], Awaitable[Answer]]
 """Send the call on to the service and return its answer. Raises ConnectionLost where none comes."""
+
+
+Render = Callable[[Answer], Answer]
+"""Puts a service's own answer, of whatever status, into the shape of a protocol, and marks it `rendered`."""
+
+
+class Exchange(Protocol):
+    """What a gateway carries one HTTP request out with: the way to the services, for the request that it belongs to."""
+
+    case: Case
+    directory: Directory
+    seed: int
+
+    async def call(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        render: Render | None = None,
+    ) -> Answer:
+        """Carry out one operation under its faults, and return the answer as it goes onto the wire.
+
+        Faults about contents (fields, chat) strike the service's own answer; `render` is applied before the faults
+        about bytes. Raises ConnectionLost where the connection is to break without an answer; an operation that
+        nobody offers is answered with 404, unusable arguments as the service answers them.
+        """
+        ...
+
+    def gauge(self, service: str, name: str) -> float:
+        """A named state of a service. Raises KeyError."""
+        ...
+
+    def now_s(self) -> float:
+        """Seconds of virtual time since the run began."""
+        ...
+
+
+Gateway = Callable[[WireRequest, Exchange], Awaitable[Answer]]
+"""An HTTP application of simulated services: takes a request and returns its answer, rendered.
+
+It decodes the protocol, calls operations through the exchange and renders what they answer; state of its own (CSRF
+tokens, cursors) lives in the object whose method it is and begins afresh in every run. `ConnectionLost` passes through.
+"""
 
 
 class Injector(Protocol):
