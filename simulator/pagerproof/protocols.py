@@ -248,8 +248,16 @@ class Exchange(Protocol):
     """What a gateway carries one HTTP request out with: the way to the services, for the request that it belongs to."""
 
     case: Case
-    directory: Directory
-    seed: int
+
+    @property
+    def directory(self) -> Directory:
+        """The world's master data."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The run's seed, for draws of the gateway's own."""
+        ...
 
     async def call(
         self,

@@ -1,12 +1,14 @@
 """Finds an agent by its name, module or file, and checks that it is one before a run begins.
 
-What counts as an agent, under the attribute that was named (or else `handle`, `agent` or `make_agent`):
+What counts as an agent, under the attribute that was named (or else `handle`, `agent`, `make_agent` or `main`):
 
 - an async function `handle(request, desk)`;
 - an object with such a method: it serves every run of this process, so its state outlives them;
 - a class whose instances have such a method: one instance is made for each run, so that state such as circuits and
   retry budgets begins afresh;
-- a function without arguments that returns one of the first two: called for each run.
+- a function without arguments that returns one of the first two: called for each run;
+- an async function of the customer's words alone, `main(text)`, that knows nothing of Pagerproof and reaches the
+  services over the simulated network: a *foreign* agent (`agents/foreign.py`).
 
 An agent object may carry `valves`, a sequence of valves: they are put around the tools of each request, first one
 outermost.
@@ -29,6 +31,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Final, Protocol
 
+from pagerproof.agents.foreign import ForeignAgent, facts_wanted
 from pagerproof.errors import AgentCannotLoad, Problem
 from pagerproof.model import Reply, ReplyStatus, Request
 from pagerproof.tools import Clock, Desk, Model, Toolbox, Valve
@@ -43,8 +46,8 @@ BUILTIN_AGENTS: Final = MappingProxyType(
 """The shipped reference agents by name."""
 
 _STDLIB = Path(sysconfig.get_paths()["stdlib"])
-_DEFAULT_ATTRIBUTES = ("handle", "agent", "make_agent")
-_NEED = "an agent is an async function handle(request, desk), or something with such a method"
+_DEFAULT_ATTRIBUTES = ("handle", "agent", "make_agent", "main")
+_NEED = "an agent is an async function handle(request, desk) or main(text), or something with such a method"
 
 
 class Agent(Protocol):
@@ -59,14 +62,15 @@ class Agent(Protocol):
 class LoadedAgent:
     """An agent that was found and looks like one.
 
-    `make` returns it for one run. `digest` is the SHA-256 of its source: its file, and the modules of the user's
-    folder that it imported.
+    `make` returns it for one run; `foreign`: it knows nothing of Pagerproof. `digest` is the SHA-256 of its source: its
+    file, and the modules of the user's folder that it imported.
     """
 
     name: str
     make: Callable[[], Agent]
     path: Path | None
     digest: str
+    foreign: bool = False
 
 
 class WrongReply(TypeError):
@@ -100,19 +104,22 @@ def load_agent(spec: str, *, folder: Path) -> LoadedAgent:
     """
     target = BUILTIN_AGENTS.get(spec, spec)
     place, attribute = _split(target)
-    if place.endswith(".py"):
-        name = Path(place).stem
-        module, digest = _import_file((folder / place).resolve(), folder)
-    else:
-        name = spec if spec in BUILTIN_AGENTS else place
-        module, digest = _import_module(place, folder, spec)
+    name = Path(place).stem if place.endswith(".py") else spec if spec in BUILTIN_AGENTS else place
+    module, digest = _imported_anew(place, folder, spec)
     found, found_name = _attribute(module, attribute, spec)
     make = _maker(found, f"{place}:{found_name}")
-    make()  # A class or a factory that does not work should say so now.
+    made = make()  # A class or a factory that does not work should say so now.
     if name not in BUILTIN_AGENTS and found_name not in _DEFAULT_ATTRIBUTES:
         name = f"{name}.{found_name}"
     path = getattr(module, "__file__", None)
-    return LoadedAgent(name=name, make=make, path=Path(path) if path else None, digest=digest)
+    foreign = isinstance(made, ForeignAgent)
+    if foreign:
+        # A client that its module made holds connections of the run before: each run imports it anew.
+        def make() -> Agent:
+            module, _ = _imported_anew(place, folder, spec)
+            return _maker(_attribute(module, attribute, spec)[0], f"{place}:{found_name}")()
+
+    return LoadedAgent(name=name, make=make, path=Path(path) if path else None, digest=digest, foreign=foreign)
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -125,6 +132,12 @@ def _split(spec: str) -> tuple[str, str]:
 
 
 # --- importing
+
+
+def _imported_anew(place: str, folder: Path, spec: str) -> tuple[ModuleType, str]:
+    if place.endswith(".py"):
+        return _import_file((folder / place).resolve(), folder)
+    return _import_module(place, folder, spec)
 
 
 def _import_file(path: Path, folder: Path) -> tuple[ModuleType, str]:
@@ -286,6 +299,9 @@ def _agent_from(found: Any, where: str) -> Agent:
     if handle is None:
         if not callable(found):
             raise AgentCannotLoad(f"{where}: {type(found).__name__} is no agent: {_NEED}")
+        facts = facts_wanted(found) if _is_async(found) and not _accepts(found, 2) else None
+        if facts is not None:
+            return ForeignAgent(found, facts)
         return _AgentOf(_checked_handle(found, where), ())
     _checked_handle(handle, f"{where}.handle")
     valves = tuple(getattr(found, "valves", ()))

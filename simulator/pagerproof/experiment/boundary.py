@@ -43,7 +43,8 @@ class Boundary:
         self.seed = seed
         self.injector = injector
         self.limits = limits
-        self.services: dict[str, Service] = {}
+        self.by_service = services
+        self.services: dict[str, Service] = {}  # by full name of operation
         self.operations: dict[str, Operation] = {}
         for service in services.values():
             for name, operation in service.operations.items():
@@ -54,6 +55,21 @@ class Boundary:
     def toolbox(self, case: Case) -> CaseToolbox:
         """Return the toolbox that carries out calls for this request."""
         return CaseToolbox(self, case)
+
+    def submit(self, call: Call) -> asyncio.Future[Answer | None]:
+        """Hand the call to its service; the future gets the answer, or None where the connection breaks."""
+        future: asyncio.Future[Answer | None] = asyncio.Future(loop=self.loop)
+        payloads = call.case.payloads
+
+        def respond(answer: Answer | None) -> None:
+            if payloads is not None:
+                late = "service (too late)" if future.done() else "service"
+                payloads.append((call.number, late, answer.body if answer else b"(connection broke)"))
+            if not future.done():
+                future.set_result(answer)
+
+        self.services[call.operation.full_name].submit(call, respond)
+        return future
 
 
 class CaseToolbox:
@@ -81,19 +97,21 @@ class CaseToolbox:
         loop = boundary.loop
         now = loop.time()
         number = case.calls = case.calls + 1
-        if number > boundary.limits.calls_per_request or case.cost_usd > boundary.limits.cost_per_request_usd:
+        limits = boundary.limits
+        if number > limits.calls_per_request or case.cost_usd > limits.cost_per_request_usd:
             self._stop(now)
         known = boundary.operations.get(operation)
         if known is None:
             return self._no_such_operation(operation, number, now)
-        asked = _canonical(operation, arguments)
+        asked = canonical(operation, arguments)
+        lineage = getattr(asyncio.current_task(loop), "lineage", "")
         call = Call(
             case,
             known,
             arguments,
             number,
             attempt,
-            self._key_of_call(operation, asked, attempt),
+            key_of_call(case, self._case_key, lineage, operation, asked, attempt),
             now,
             timeout_s,
             idempotency_key,
@@ -110,9 +128,9 @@ class CaseToolbox:
         decisions = boundary.injector.decide(call)
         if decisions is not None:
             answer = await self._exchange(call, decisions, timeout_s)
-            on_read = _reader(case, decisions, boundary.loop)
+            on_read = reader(case, decisions, boundary.loop)
         else:
-            future = self._submit(call)
+            future = boundary.submit(call)
             guard = None if timeout_s is None else loop.schedule(timeout_s, _expire, future)
             try:
                 arrived = await future
@@ -130,35 +148,10 @@ class CaseToolbox:
             case.payloads.append((number, "agent", body))
         return ToolResult(operation, answer, on_read)
 
-    def _key_of_call(self, operation: str, asked: bytes, attempt: int) -> int:
-        lineage = getattr(asyncio.current_task(self._boundary.loop), "lineage", "")
-        identity = xxh3_64_intdigest(f"{lineage}\x1f{operation}\x1f".encode() + asked, self._case_key)
-        occurrences = self._case.occurrences
-        seen = occurrences.get(identity, 0)
-        if attempt == 1 or not seen:
-            occurrences[identity] = seen = seen + 1
-        return xxh3_64_intdigest(b"%d\x1f%d" % (seen, attempt), identity)
-
-    def _submit(self, call: Call) -> asyncio.Future[Answer | None]:
-        """Hand the call to its service; the future gets the answer, or None where the connection breaks."""
-        boundary = self._boundary
-        future: asyncio.Future[Answer | None] = asyncio.Future(loop=boundary.loop)
-        payloads = self._case.payloads
-
-        def respond(answer: Answer | None) -> None:
-            if payloads is not None:
-                late = "service (too late)" if future.done() else "service"
-                payloads.append((call.number, late, answer.body if answer else b"(connection broke)"))
-            if not future.done():
-                future.set_result(answer)
-
-        boundary.services[call.operation.full_name].submit(call, respond)
-        return future
-
     async def _proceed(self, call: Call) -> Answer:
         """Send a call that faults strike on to its service; the client's timer is around it already."""
         try:
-            answer = await self._submit(call)
+            answer = await self._boundary.submit(call)
         except asyncio.CancelledError:
             self._cancelled(call)
             raise
@@ -186,14 +179,14 @@ class CaseToolbox:
             async with asyncio.timeout(timeout_s):
                 return await boundary.injector.exchange(call, decisions, self._proceed)
         except ToolTimeout:
-            _raised(call.case, decisions, boundary.loop)
+            raised(call.case, decisions, boundary.loop)
             call.case.log.append((boundary.loop.time(), TIMED_OUT, call.operation.full_name, call.number, 0, ""))
             raise
         except TimeoutError:
-            _raised(call.case, decisions, boundary.loop)
+            raised(call.case, decisions, boundary.loop)
             self._timed_out(call)
         except ToolError as error:
-            _raised(call.case, decisions, boundary.loop)
+            raised(call.case, decisions, boundary.loop)
             log = call.case.log
             if isinstance(error, ConnectionLost) and log[-1][:4:2] != (log[-1][0], call.operation.full_name):
                 log.append((boundary.loop.time(), BROKE, call.operation.full_name, call.number, 0, str(error)))
@@ -212,21 +205,44 @@ class CaseToolbox:
     def _stop(self, now: float) -> NoReturn:
         case = self._case
         if not case.stopped:
-            over_calls = case.calls > self._boundary.limits.calls_per_request
-            case.stopped = "calls_per_request" if over_calls else "cost_per_request_usd"
+            case.stopped = over_a_limit(case, self._boundary.limits)
             case.log.append((now, STOPPED, case.stopped, 0, 0, ""))
         raise RequestStopped(case.stopped)
 
     def _no_such_operation(self, operation: str, number: int, now: float) -> ToolResult:
-        near = get_close_matches(operation, self._boundary.operations, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        body = orjson.dumps({"error": {"code": "unknown_operation", "message": f"no tool {operation!r}{hint}"}})
+        answer = unknown_operation(operation, self._boundary.operations)
+        body = answer.body
         log = self._case.log
         log.append((now, CALLED, operation, number, 1, ""))
         log.append((now, ANSWERED, operation, number, 404, xxh3_64_hexdigest(body)))
         if self._case.payloads is not None:
             self._case.payloads.append((number, "agent", body))
-        return ToolResult(operation, Answer(404, {"content-type": "application/json"}, body))
+        return ToolResult(operation, answer)
+
+
+def over_a_limit(case: Case, limits: Limits) -> str:
+    """Return the limit of the simulator that this request is over, or ""."""
+    if case.calls > limits.calls_per_request:
+        return "calls_per_request"
+    return "cost_per_request_usd" if case.cost_usd > limits.cost_per_request_usd else ""
+
+
+def unknown_operation(operation: str, known: Mapping[str, Operation]) -> Answer:
+    """Return the 404 for an operation that no service offers, with the nearest one that is offered."""
+    near = get_close_matches(operation, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    body = orjson.dumps({"error": {"code": "unknown_operation", "message": f"no tool {operation!r}{hint}"}})
+    return Answer(404, {"content-type": "application/json"}, body)
+
+
+def key_of_call(case: Case, case_key: int, lineage: str, operation: str, asked: bytes, attempt: int) -> int:
+    """Return the key of a call's draws, and count its occurrence; `case_key` is `key_of(seed, index)`."""
+    identity = xxh3_64_intdigest(f"{lineage}\x1f{operation}\x1f".encode() + asked, case_key)
+    occurrences = case.occurrences
+    seen = occurrences.get(identity, 0)
+    if attempt == 1 or not seen:
+        occurrences[identity] = seen = seen + 1
+    return xxh3_64_intdigest(b"%d\x1f%d" % (seen, attempt), identity)
 
 
 def _expire(future: asyncio.Future[Answer | None]) -> None:
@@ -234,7 +250,7 @@ def _expire(future: asyncio.Future[Answer | None]) -> None:
         future.set_result(_EXPIRED)
 
 
-def _canonical(operation: str, arguments: Mapping[str, Any]) -> bytes:
+def canonical(operation: str, arguments: Mapping[str, Any]) -> bytes:
     """The bytes that name a call's arguments in keys and trace.
 
     A conversation is named by its system message alone: keys that contained every earlier answer would change all
@@ -256,7 +272,7 @@ def _whole_request(arguments: Mapping[str, Any]) -> bytes:
     return orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS, default=str)
 
 
-def _reader(case: Case, decisions: list[Decision], loop: SimulationLoop) -> Callable[[], None]:
+def reader(case: Case, decisions: list[Decision], loop: SimulationLoop) -> Callable[[], None]:
     """What the agent's reading of the body does: the faults in those bytes have been seen."""
 
     def read() -> None:
@@ -267,7 +283,7 @@ def _reader(case: Case, decisions: list[Decision], loop: SimulationLoop) -> Call
     return read
 
 
-def _raised(case: Case, decisions: list[Decision], loop: SimulationLoop) -> None:
+def raised(case: Case, decisions: list[Decision], loop: SimulationLoop) -> None:
     """An exception reached the agent: whatever was delivered into this call has been seen."""
     for decision in decisions:
         if decision.fate == "delivered" and not decision.seen and decision.observable != "state":

@@ -2,7 +2,7 @@
 
 from pagerproof.kernel.fences import Fence, fenced
 from pagerproof.kernel.garbage import frozen_gc
-from pagerproof.kernel.handles import Timer
+from pagerproof.kernel.handles import OrderedTask, Timer
 from pagerproof.kernel.loop import SimulationLoop
 
-__all__ = ["Fence", "SimulationLoop", "Timer", "fenced", "frozen_gc"]
+__all__ = ["Fence", "OrderedTask", "SimulationLoop", "Timer", "fenced", "frozen_gc"]

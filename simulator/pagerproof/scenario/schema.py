@@ -141,10 +141,28 @@ class FaultUse(Strict):
 
 
 class AgentUse(Strict):
-    """Which agent runs by default, and how many requests it works on at once (none: without limit)."""
+    """Which agent runs by default, and how many requests it works on at once (none: without limit).
+
+    `clock`: whether agent code that reads the wall clock is refused (`strict`) or gets virtual time (`virtual`); by
+    default strict for agents that speak through the desk, virtual for others. `env` are environment variables for the
+    time of its import and of the run, such as the API keys that a client asks for when it is made.
+    """
 
     use: str = "hardened"
     concurrency: int | None = Field(default=None, ge=1)
+    clock: Literal["strict", "virtual"] | None = None
+    env: dict[str, str] = {}
+
+
+class Network(Strict):
+    """The simulated network: which service answers at a host name, beside the usual ones, and its latency.
+
+    Every service answers at `NAME.sim`, the model also at the providers' own names; `hosts` maps further names, such
+    as `my-sap.example: sap`. `latency` is one way, for each piece of data.
+    """
+
+    hosts: dict[str, str] = {}
+    latency: Seconds = 0.0005
 
 
 class Limits(Strict):
@@ -179,6 +197,7 @@ class Scenario(Strict):
     requests: int = Field(default=1000, ge=1, le=10_000_000)
     seed: int = Field(default=1, ge=0, lt=2**63)
     agent: AgentUse = AgentUse()
+    network: Network = Network()
     workload: Workload = Workload()
     services: dict[str, dict[str, Any]] = {}
     faults: tuple[FaultUse, ...] = ()
