@@ -17,6 +17,7 @@ from pagerproof.agents.load import Agent, checked_reply
 from pagerproof.errors import AgentMisbehaved, ForbiddenCall, Interrupted, PagerproofError, UsageError
 from pagerproof.experiment.boundary import Boundary
 from pagerproof.experiment.desk import SimulatedDesk, VirtualClock
+from pagerproof.experiment.wire import owned_by
 from pagerproof.kernel import Fence, SimulationLoop, fenced, frozen_gc
 from pagerproof.model import Request, Truth
 from pagerproof.protocols import Case
@@ -210,6 +211,7 @@ class Simulation:
 
     async def _work(self, case: Case) -> None:
         _entropy_here.set(_Entropy(self._boundary.seed, case.index))
+        owned_by(case)
         toolbox = self._boundary.toolbox(case)
         desk = SimulatedDesk(case, toolbox, self._clock, self._loop)
         case.reply = checked_reply(await self._agent.handle(case.request, desk))
@@ -249,6 +251,12 @@ class Simulation:
             if not waiting.left:
                 self._start(waiting)
                 break
+
+    def stop(self, case: Case) -> None:
+        """End the work on a request that is over one of the simulator's limits, whatever its agent is waiting for."""
+        for task, worked_on in self._working.items():
+            if worked_on is case:
+                task.cancel()
 
     def _be_patient(self, index: int) -> None:
         timer = self._impatient.pop(index, None)
