@@ -47,7 +47,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
     one generation of the ready queue runs. Time moves on only when the ready queue is empty. Timers due at the
     same instant fire in the order in which they were made.
 
-    `timed_waits` counts the timers that fired after a positive virtual delay.
+    `timed_waits` counts the timers that fired after a positive virtual delay. While a `network` is attached (an object
+    with the loop's own methods named in `NETWORKED`), those are carried out by it instead of refused.
     """
 
     if TYPE_CHECKING:  # attributes of asyncio.BaseEventLoop that type stubs do not know
@@ -78,6 +79,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._task_names = count(1)
         self.order = count()
         self.timed_waits = 0
+        self.network: object | None = None
 
     # --- the clock and the light path of simulated services
 
@@ -486,6 +488,18 @@ _REFUSED = {
 }
 
 
+NETWORKED = ("create_connection", "sock_connect", "getaddrinfo", "getnameinfo", "start_tls")
+
+
+def _networked(name: str, refuse: Callable[..., NoReturn]) -> Callable[..., Any]:
+    def pass_on(self: SimulationLoop, *args: object, **options: object) -> Any:
+        return refuse(self) if self.network is None else getattr(self.network, name)(*args, **options)
+
+    pass_on.__name__ = name
+    pass_on.__doc__ = "Leave it to the simulated network. Raises ForbiddenCall where none is attached."
+    return pass_on
+
+
 def _refusal(name: str, remedy: str) -> Callable[..., NoReturn]:
     def refuse(self: SimulationLoop, *_: object, **__: object) -> NoReturn:
         error = ForbiddenCall(f"{place_of(sys._getframe(1))}: loop.{name}() was called, but {remedy}")
@@ -500,4 +514,5 @@ def _refusal(name: str, remedy: str) -> Callable[..., NoReturn]:
 
 for _remedy, _names in _REFUSED.items():
     for _name in _names:
-        setattr(SimulationLoop, _name, _refusal(_name, _remedy))
+        _method = _refusal(_name, _remedy)
+        setattr(SimulationLoop, _name, _networked(_name, _method) if _name in NETWORKED else _method)
