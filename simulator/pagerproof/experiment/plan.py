@@ -48,6 +48,11 @@ class Plan:
     fault_models: Mapping[str, FaultModel]
     operations: Mapping[str, Operation]
 
+    @property
+    def on_the_wire(self) -> bool:
+        """Whether the run has a network: for an agent that knows nothing of the desk, or where the scenario asks."""
+        return self.agent.foreign or bool(self.scenario.network.hosts)
+
     def services(self) -> dict[str, Service]:
         """Build every service of the scenario, built-in and added, by name and none of them opened yet."""
         return scenario_services(self.scenario, self.scenario_path, folder=self.folder)

@@ -9,10 +9,12 @@ from typing import Any
 
 from pagerproof.errors import AgentMisbehaved, Interrupted, PagerproofError
 from pagerproof.experiment.boundary import Boundary
+from pagerproof.experiment.hosts import network_of
 from pagerproof.experiment.interruption import Interruption
 from pagerproof.experiment.plan import Plan, versions, workload_of
 from pagerproof.experiment.simulation import RunEnd, Simulation
 from pagerproof.experiment.stopwatch import perf_counter, process_time, utc_now_text
+from pagerproof.experiment.wire import Wire
 from pagerproof.faults import FaultInjector
 from pagerproof.faults.injector import Strike
 from pagerproof.gates import decide, evaluate
@@ -73,11 +75,13 @@ class Stage:
     boundary: Boundary
     injector: FaultInjector
     workload: Any
+    wire: Wire | None = None
 
     def simulation(self, on_settled: Callable[[Case], object], **options: Any) -> Simulation:
         """Return the simulation, ready to run; `options` go to Simulation."""
         scenario = self.plan.scenario
-        return Simulation(
+        network = None if self.wire is None else network_of(self.plan, self.wire)
+        simulation = Simulation(
             loop=self.loop,
             boundary=self.boundary,
             source=self.workload,
@@ -87,8 +91,12 @@ class Stage:
             patience_ends_at_start=scenario.workload.patience.applies_to == "queue",
             horizon_s=scenario.limits.horizon,
             on_settled=on_settled,
+            network=network,
             **options,
         )
+        if self.wire is not None:
+            self.wire.stops = simulation.stop
+        return simulation
 
 
 def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -> Stage:
@@ -111,7 +119,8 @@ def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -
         forced=forced,
     )
     boundary = Boundary(loop=loop, seed=plan.seed, services=services, injector=injector, limits=plan.scenario.limits)
-    return Stage(plan=plan, loop=loop, boundary=boundary, injector=injector, workload=workload)
+    wire = Wire(boundary, workload.directory) if plan.on_the_wire else None
+    return Stage(plan=plan, loop=loop, boundary=boundary, injector=injector, workload=workload, wire=wire)
 
 
 def fault_models_of(plan: Plan) -> Mapping[str, FaultModel]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -24,6 +25,7 @@ from pagerproof.experiment.boundary import (
 )
 from pagerproof.kernel import OrderedTask
 from pagerproof.model import Answer, Customer, Expectation, Request, Truth, WireRequest
+from pagerproof.network import Handler
 from pagerproof.protocols import Call, Case, Directory, Gateway, Render
 from pagerproof.rng import key_of
 from pagerproof.tools import ConnectionLost, ToolError, ToolTimeout
@@ -87,26 +89,28 @@ def nobodys_case() -> Case:
 
 
 class Wire:
-    """What stands behind a run's network: gateways by host name, on the services of the boundary."""
+    """What stands behind a run's network: gateways on the services of the boundary.
+
+    `stops` ends the work on a case; `strangers` counts the hosts that were asked for and that nobody serves.
+    """
 
     def __init__(
         self,
         boundary: Boundary,
         directory: Directory,
-        gateways: Mapping[str, Gateway],
-        stop: Callable[[Case], object],
     ) -> None:
         self.boundary = boundary
         self.directory = directory
         self.nobody = nobodys_case()
         self.strangers: dict[str, int] = {}
-        self._gateways = gateways
-        self._stop = stop
+        self.stops: Callable[[Case], object] = lambda _case: None
 
-    async def handle(self, request: WireRequest, owner: Owner | None) -> Answer:
-        """Answer one HTTP request. Raises ConnectionLost where the connection is to break without an answer."""
-        case, lineage = (self.nobody, "") if owner is None else (owner.case, owner.lineage)
-        gateway = self._gateways[request.host]
+    def served_by(self, gateway: Gateway) -> Handler:
+        """Return what answers HTTP requests of a host that `gateway` serves."""
+        return partial(self._handle, gateway)
+
+    async def _handle(self, gateway: Gateway, request: WireRequest, owner: object) -> Answer:
+        case, lineage = (owner.case, owner.lineage) if isinstance(owner, Owner) else (self.nobody, "")
         exchange = WireExchange(self, case, lineage)
         try:
             answer = await gateway(request, exchange)
@@ -117,10 +121,10 @@ class Wire:
         exchange.went_out()
         return answer
 
-    def stranger(self, host: str, owner: Owner | None) -> None:
+    def stranger(self, host: str, owner: object) -> None:
         """Note that the agent asked for a host which nobody serves; its client hears that the name is not known."""
         self.strangers[host] = self.strangers.get(host, 0) + 1
-        case = self.nobody if owner is None else owner.case
+        case = owner.case if isinstance(owner, Owner) else self.nobody
         case.log.append((self.boundary.loop.time(), NOTE, "network", 0, 0, f"no host {host}"))
 
     def end(self, case: Case, limit: str) -> None:
@@ -128,7 +132,7 @@ class Wire:
         if not case.stopped:
             case.stopped = limit
             case.log.append((self.boundary.loop.time(), STOPPED, limit, 0, 0, ""))
-            self._stop(case)
+            self.stops(case)
 
 
 class WireExchange:
