@@ -73,10 +73,9 @@ class TlsEnd:
                 self._open = True
             while part := self._object.read(_RECORD_BYTES):
                 parts.append(part)
+            self.said_good_bye = True
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:
-            self.said_good_bye = True
         return b"".join(parts)
 
     def encrypt(self, data: bytes) -> bytes:
