@@ -5,7 +5,7 @@ from __future__ import annotations
 from pagerproof.errors import UsageError
 from pagerproof.experiment.plan import Plan
 from pagerproof.experiment.wire import Wire, whose
-from pagerproof.gateways import gateways_of
+from pagerproof.gateways.table import gateways_of
 from pagerproof.network import Handler, SimulatedNetwork
 from pagerproof.scenario.words import nearest
 

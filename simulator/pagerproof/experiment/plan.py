@@ -182,7 +182,7 @@ def make_plan(
     return Plan(
         scenario=read,
         scenario_path=path,
-        agent=load_agent(agent or read.agent.use, folder=folder),
+        agent=load_agent(agent or read.agent.use, folder=folder if agent else _home_of(read.agent.use, path, folder)),
         agent_spec=agent or read.agent.use,
         seed=read.seed if seed is None else seed,
         requests=wanted,
@@ -191,6 +191,12 @@ def make_plan(
         fault_models=_fault_models(read, folder, operations) if faults else {},
         operations=operations,
     )
+
+
+def _home_of(agent: str, scenario_path: Path, folder: Path) -> Path:
+    """Return the folder from which a scenario's agent is meant: its own, where the agent is a file beside it."""
+    beside = scenario_path.parent / agent.rpartition(":")[0]
+    return scenario_path.parent if beside.suffix == ".py" and beside.is_file() else folder
 
 
 def _fault_models(scenario: Scenario, folder: Path, operations: Mapping[str, Operation]) -> dict[str, FaultModel]:
