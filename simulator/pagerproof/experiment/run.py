@@ -96,6 +96,7 @@ class Stage:
         )
         if self.wire is not None:
             self.wire.stops = simulation.stop
+            self.wire.open_cases = simulation.open_cases
         return simulation
 
 

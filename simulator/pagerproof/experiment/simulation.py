@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -255,6 +255,10 @@ class Simulation:
             if not waiting.left:
                 self._start(waiting)
                 break
+
+    def open_cases(self) -> Iterable[Case]:
+        """Return the requests that have arrived and not settled, by index."""
+        return self._open.values()
 
     def stop(self, case: Case) -> None:
         """End the work on a request that is over one of the simulator's limits, whatever its agent is waiting for."""
