@@ -23,7 +23,7 @@ def network_of(plan: Plan, wire: Wire) -> SimulatedNetwork:
 
 
 def _handlers(plan: Plan, wire: Wire) -> dict[str, Handler]:
-    gateways = gateways_of(wire.boundary.by_service, lambda: wire.open_cases())
+    gateways = gateways_of(wire.boundary.by_service, wire.cases_under_way)
     handlers = {host: wire.served_by(gateway) for host, gateway in gateways.items()}
     for host, name in plan.scenario.network.hosts.items():
         served = gateways.get(f"{name}.sim")

@@ -80,18 +80,20 @@ class Stage:
     def simulation(self, on_settled: Callable[[Case], object], **options: Any) -> Simulation:
         """Return the simulation, ready to run; `options` go to Simulation."""
         scenario = self.plan.scenario
-        network = None if self.wire is None else network_of(self.plan, self.wire)
+        around = () if self.wire is None else (self.plan.environment(), network_of(self.plan, self.wire))
+        with self.plan.environment():
+            agent = self.plan.agent.make()
         simulation = Simulation(
             loop=self.loop,
             boundary=self.boundary,
             source=self.workload,
-            agent=self.plan.agent.make(),
+            agent=agent,
             requests=self.plan.requests,
             concurrency=scenario.agent.concurrency,
             patience_ends_at_start=scenario.workload.patience.applies_to == "queue",
             horizon_s=scenario.limits.horizon,
             on_settled=on_settled,
-            network=network,
+            around=around,
             **options,
         )
         if self.wire is not None:

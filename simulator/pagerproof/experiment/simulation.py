@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class Simulation:
         patience_ends_at_start: bool,
         horizon_s: float | None,
         on_settled: Callable[[Case], object],
-        network: AbstractContextManager[object] | None = None,
+        around: Sequence[AbstractContextManager[object]] = (),
         only: frozenset[int] | None = None,
         stop_after: int | None = None,
     ) -> None:
@@ -100,7 +100,7 @@ class Simulation:
         self._patience_ends_at_start = patience_ends_at_start
         self._horizon_s = horizon_s
         self._on_settled = on_settled
-        self._network = network
+        self._around = around
         self._only = only
         self._stop_after = stop_after
         self._clock = VirtualClock(loop)
@@ -132,8 +132,8 @@ class Simulation:
         with ExitStack() as stack:
             self._collect = stack.enter_context(frozen_gc())
             self._fence = stack.enter_context(fenced(loop, self._entropy))
-            if self._network is not None:
-                stack.enter_context(self._network)
+            for context in self._around:
+                stack.enter_context(context)
             stack.enter_context(loop.watch_for_spin(spin_after_wall_s))
             loop.set_exception_handler(_ignore_after_the_end)
             arrivals = self._source.arrivals()

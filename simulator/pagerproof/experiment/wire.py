@@ -91,7 +91,8 @@ def nobodys_case() -> Case:
 class Wire:
     """What stands behind a run's network: gateways on the services of the boundary.
 
-    `stops` ends the work on a case, `open_cases` returns those under way; `strangers` counts the hosts that were asked for and that nobody serves.
+    `stops` ends the work on a case and `open_cases` returns those under way, once there is a simulation; `strangers`
+    counts the hosts that were asked for and that nobody serves.
     """
 
     def __init__(
@@ -121,6 +122,10 @@ class Wire:
             raise AssertionError(f"the gateway of {request.host} failed at {request.method} {request.path}") from error
         exchange.went_out()
         return answer
+
+    def cases_under_way(self) -> Iterable[Case]:
+        """Return the requests that have arrived and not settled."""
+        return self.open_cases()
 
     def stranger(self, host: str, owner: object) -> None:
         """Note that the agent asked for a host which nobody serves; its client hears that the name is not known."""
