@@ -299,7 +299,7 @@ def _agent_from(found: Any, where: str) -> Agent:
     if handle is None:
         if not callable(found):
             raise AgentCannotLoad(f"{where}: {type(found).__name__} is no agent: {_NEED}")
-        facts = facts_wanted(found) if _is_async(found) and not _accepts(found, 2) else None
+        facts = facts_wanted(found) if _is_async(found) else None
         if facts is not None:
             return ForeignAgent(found, facts)
         return _AgentOf(_checked_handle(found, where), ())
