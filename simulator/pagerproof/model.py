@@ -180,6 +180,18 @@ class Answer:
         self.delivery = delivery
         self.rendered = rendered
 
+    def with_body(self, body: bytes, headers: dict[str, str] | None = None, *, wire_bytes: int = -1) -> Answer:
+        """Return this answer with another body (and headers), which fares on the wire as this one does."""
+        return Answer(
+            self.status,
+            self.headers if headers is None else headers,
+            body,
+            wire_bytes,
+            pace_s=self.pace_s,
+            delivery=self.delivery,
+            rendered=self.rendered,
+        )
+
     def __repr__(self) -> str:
         return f"Answer({self.status}, {self.headers}, {self.body[:80]!r})"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pagerproof.errors import UsageError
 from pagerproof.experiment.plan import Plan
 from pagerproof.experiment.wire import Wire, whose
-from pagerproof.gateways import gateways_of
+from pagerproof.gateways.table import gateways_of
 from pagerproof.network import Handler, SimulatedNetwork
 from pagerproof.scenario.words import nearest
 
@@ -23,7 +23,7 @@ def network_of(plan: Plan, wire: Wire) -> SimulatedNetwork:
 
 
 def _handlers(plan: Plan, wire: Wire) -> dict[str, Handler]:
-    gateways = gateways_of(wire.boundary.by_service)
+    gateways = gateways_of(wire.boundary.by_service, wire.cases_under_way)
     handlers = {host: wire.served_by(gateway) for host, gateway in gateways.items()}
     for host, name in plan.scenario.network.hosts.items():
         served = gateways.get(f"{name}.sim")

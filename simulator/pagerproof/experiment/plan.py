@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +14,7 @@ from pathlib import Path
 from pagerproof import __version__
 from pagerproof.agents.load import BUILTIN_AGENTS, LoadedAgent, load_agent
 from pagerproof.errors import InvalidFile, Problem, UsageError
+from pagerproof.experiment.environment import SIMULATED_KEYS, environment
 from pagerproof.gates import check_expression
 from pagerproof.model import Operation
 from pagerproof.protocols import Service
@@ -52,6 +54,10 @@ class Plan:
     def on_the_wire(self) -> bool:
         """Whether the run has a network: for an agent that knows nothing of the desk, or where the scenario asks."""
         return self.agent.foreign or bool(self.scenario.network.hosts)
+
+    def environment(self) -> AbstractContextManager[None]:
+        """Return what sets the agent's environment variables for a while, and puts everything back."""
+        return environment({**SIMULATED_KEYS, **self.scenario.agent.env})
 
     def services(self) -> dict[str, Service]:
         """Build every service of the scenario, built-in and added, by name and none of them opened yet."""
@@ -179,10 +185,12 @@ def make_plan(
     if wanted < 1:
         raise UsageError(f"--requests must be 1 or more, not {wanted}")
     operations = operations_by_name(scenario_services(read, path, folder=folder))
+    with environment({**SIMULATED_KEYS, **read.agent.env}):
+        loaded = load_agent(agent or read.agent.use, folder=folder if agent else _home_of(read.agent.use, path, folder))
     return Plan(
         scenario=read,
         scenario_path=path,
-        agent=load_agent(agent or read.agent.use, folder=folder),
+        agent=loaded,
         agent_spec=agent or read.agent.use,
         seed=read.seed if seed is None else seed,
         requests=wanted,
@@ -191,6 +199,12 @@ def make_plan(
         fault_models=_fault_models(read, folder, operations) if faults else {},
         operations=operations,
     )
+
+
+def _home_of(agent: str, scenario_path: Path, folder: Path) -> Path:
+    """Return the folder from which a scenario's agent is meant: its own, where the agent is a file beside it."""
+    beside = scenario_path.parent / agent.rpartition(":")[0]
+    return scenario_path.parent if beside.suffix == ".py" and beside.is_file() else folder
 
 
 def _fault_models(scenario: Scenario, folder: Path, operations: Mapping[str, Operation]) -> dict[str, FaultModel]:

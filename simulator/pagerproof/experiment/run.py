@@ -81,8 +81,8 @@ class Stage:
     def simulation(self, on_settled: Callable[[Case], object], **options: Any) -> Simulation:
         """Return the simulation, ready to run; `options` go to Simulation."""
         scenario = self.plan.scenario
-        network = None if self.wire is None else network_of(self.plan, self.wire)
-        with governed_imports():
+        around = () if self.wire is None else (self.plan.environment(), network_of(self.plan, self.wire))
+        with self.plan.environment(), governed_imports():
             agent = self.plan.agent.make()
         simulation = Simulation(
             loop=self.loop,
@@ -95,11 +95,12 @@ class Stage:
             patience_ends_at_start=scenario.workload.patience.applies_to == "queue",
             horizon_s=scenario.limits.horizon,
             on_settled=on_settled,
-            network=network,
+            around=around,
             **options,
         )
         if self.wire is not None:
             self.wire.stops = simulation.stop
+            self.wire.open_cases = simulation.open_cases
         return simulation
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ class Simulation:
         horizon_s: float | None,
         on_settled: Callable[[Case], object],
         manner: Manner = "strict",
-        network: AbstractContextManager[object] | None = None,
+        around: Sequence[AbstractContextManager[object]] = (),
         only: frozenset[int] | None = None,
         stop_after: int | None = None,
     ) -> None:
@@ -102,7 +102,7 @@ class Simulation:
         self._horizon_s = horizon_s
         self._on_settled = on_settled
         self._manner: Manner = manner
-        self._network = network
+        self._around = around
         self._only = only
         self._stop_after = stop_after
         self._clock = VirtualClock(loop)
@@ -135,8 +135,8 @@ class Simulation:
             self._collect = stack.enter_context(frozen_gc())
             self._fence = stack.enter_context(fenced(loop, self._entropy, self._manner))
             loop.on_blocked = _note_blocked(loop)
-            if self._network is not None:
-                stack.enter_context(self._network)
+            for context in self._around:
+                stack.enter_context(context)
             stack.enter_context(loop.watch_for_spin(spin_after_wall_s))
             loop.set_exception_handler(_ignore_after_the_end)
             arrivals = self._source.arrivals()
@@ -258,6 +258,10 @@ class Simulation:
             if not waiting.left:
                 self._start(waiting)
                 break
+
+    def open_cases(self) -> Iterable[Case]:
+        """Return the requests that have arrived and not settled, by index."""
+        return self._open.values()
 
     def stop(self, case: Case) -> None:
         """End the work on a request that is over one of the simulator's limits, whatever its agent is waiting for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -91,7 +91,8 @@ def nobodys_case() -> Case:
 class Wire:
     """What stands behind a run's network: gateways on the services of the boundary.
 
-    `stops` ends the work on a case; `strangers` counts the hosts that were asked for and that nobody serves.
+    `stops` ends the work on a case and `open_cases` returns those under way, once there is a simulation; `strangers`
+    counts the hosts that were asked for and that nobody serves.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Wire:
         self.nobody = nobodys_case()
         self.strangers: dict[str, int] = {}
         self.stops: Callable[[Case], object] = lambda _case: None
+        self.open_cases: Callable[[], Iterable[Case]] = tuple
 
     def served_by(self, gateway: Gateway) -> Handler:
         """Return what answers HTTP requests of a host that `gateway` serves."""
@@ -120,6 +122,10 @@ class Wire:
             raise AssertionError(f"the gateway of {request.host} failed at {request.method} {request.path}") from error
         exchange.went_out()
         return answer
+
+    def cases_under_way(self) -> Iterable[Case]:
+        """Return the requests that have arrived and not settled."""
+        return self.open_cases()
 
     def stranger(self, host: str, owner: object) -> None:
         """Note that the agent asked for a host which nobody serves; its client hears that the name is not known."""

@@ -128,4 +128,4 @@ def malformed(answer: Answer, how: str) -> Answer | None:
     if body is None:
         return None
     headers = {**answer.headers, "content-type": "text/html; charset=utf-8"} if how == "html" else answer.headers
-    return Answer(answer.status, headers, body)
+    return answer.with_body(body, headers)

@@ -90,17 +90,24 @@ Alter = Callable[[Call, Answer, int], Answer | None]
 
 
 class Altered(_Quiet):
-    """Lets the call be carried out and alters the answer's bytes on the way back."""
+    """Lets the call be carried out and alters the answer on the way back: its contents, or its bytes.
 
-    def __init__(self, alter: Alter, context: Context, masks: Masks = "nothing") -> None:
+    A change of contents acts on the service's own answer, one of bytes on what goes onto the wire: where the call came
+    through a protocol, its answer is put into that protocol's shape first.
+    """
+
+    def __init__(self, alter: Alter, context: Context, masks: Masks = "nothing", *, of_bytes: bool = False) -> None:
         self.masks = masks
         self._alter = alter
+        self._of_bytes = of_bytes
         self._salt = context.salted("alter")
 
     async def apply(self, call: Call, proceed: Proceed) -> Answer:
         """Carry the call out and alter its answer; the very same answer comes back where that is not possible."""
         answer = await proceed(call)
-        altered = self._alter(call, answer, sub_key(call.key, self._salt))
+        render = call.render
+        shown = render(answer) if render is not None and self._of_bytes and not answer.rendered else answer
+        altered = self._alter(call, shown, sub_key(call.key, self._salt))
         return answer if altered is None else altered
 
 
@@ -258,14 +265,14 @@ def _truncate(setting: spec.Truncate, context: Context) -> Effect:
         if body is None:
             return None
         announced = full if setting.content_length == "original" else len(body)
-        return Answer(answer.status, answer.headers, body, announced)
+        return answer.with_body(body, wire_bytes=announced)
 
-    return Altered(alter, context)
+    return Altered(alter, context, of_bytes=True)
 
 
 def _malform(setting: spec.Malform, context: Context) -> Effect:
     masks: Masks = "result" if setting.how in ("html", "empty") else "nothing"
-    return Altered(lambda _call, answer, _key: bodies.malformed(answer, setting.how), context, masks)
+    return Altered(lambda _call, answer, _key: bodies.malformed(answer, setting.how), context, masks, of_bytes=True)
 
 
 def _field_effect(names: tuple[str, ...], change: Callable[[dict[str, Any], str], None], context: Context) -> Effect:

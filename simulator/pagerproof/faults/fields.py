@@ -28,7 +28,7 @@ def decoded(answer: Answer) -> Any:
 
 def encoded(answer: Answer, document: Any) -> Answer:
     """Return the answer with another document as its body."""
-    return Answer(answer.status, answer.headers, orjson.dumps(document))
+    return answer.with_body(orjson.dumps(document))
 
 
 def changed_fields(answer: Answer, names: Sequence[str], key: int, change: Change) -> Answer | None:

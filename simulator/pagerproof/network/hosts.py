@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from fnmatch import translate
+from functools import lru_cache
 from typing import Final
 
 from xxhash import xxh3_64_intdigest
@@ -83,6 +84,7 @@ class Hosts:
         return address
 
 
+@lru_cache(maxsize=4096)
 def normal(host: str | bytes) -> str:
     """Return a host name as it is compared: lower case, ASCII, without a final dot or brackets."""
     text = host.decode("ascii", "replace") if isinstance(host, bytes) else host
@@ -95,6 +97,7 @@ def normal(host: str | bytes) -> str:
         return text
 
 
+@lru_cache(maxsize=4096)
 def is_address(host: str) -> bool:
     """Return whether `host` is a literal IP address."""
     try:

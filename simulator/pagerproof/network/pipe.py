@@ -1,4 +1,4 @@
-"""One direction of a connection: bytes in order, each late by the same latency and, if wanted, spread by a bandwidth."""
+"""One direction of a connection: bytes in order, all late by the same latency, spread by a bandwidth if wanted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,17 @@ class Pipe:
     `under_way` counts the bytes sent and not yet arrived. Items sent in one instant for one owner arrive as one.
     """
 
-    __slots__ = ("_arrive", "_bytes_per_s", "_context", "_free_s", "_items", "_latency_s", "_loop", "_shut", "under_way")
+    __slots__ = (
+        "_arrive",
+        "_bytes_per_s",
+        "_context",
+        "_free_s",
+        "_items",
+        "_latency_s",
+        "_loop",
+        "_shut",
+        "under_way",
+    )
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Final, Protocol
 
 import h11
@@ -16,7 +17,11 @@ PIECES_MAX: Final = 64
 SLOW_TICK_S: Final = 0.5
 """A slow body goes out every so often."""
 
+OWN_PACKET_S: Final = 0.01
+"""So much later, bytes arrive at a client by themselves."""
+
 _EVENT_BORDER = re.compile(rb"\r?\n\r?\n")
+_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _HOP_BY_HOP: Final = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 _BODILESS: Final = frozenset({204, 304})
 
@@ -49,7 +54,7 @@ async def deliver(line: Line, http: h11.Connection, answer: Answer, method: str)
         headers.append((b"transfer-encoding", b"chunked"))
     elif answer.status not in _BODILESS:
         headers.append((b"content-length", b"%d" % answer.wire_bytes))
-    head = http.send(h11.Response(status_code=answer.status, headers=headers, reason=b"")) or b""
+    head = http.send(h11.Response(status_code=answer.status, headers=headers, reason=reason_of(answer.status))) or b""
     delivery = answer.delivery
     if delivery is not None and delivery.how == "half_headers":
         line.write(head[: len(head) // 2])
@@ -60,7 +65,7 @@ async def deliver(line: Line, http: h11.Connection, answer: Answer, method: str)
         line.write(http.send(h11.EndOfMessage()))
         return
     if delivery is not None and delivery.how in ("reset", "bad_chunk"):
-        _break_off(line, answer.body, delivery, chunked=chunked)
+        await _break_off(line, answer.body, delivery, chunked=chunked)
         return
     for piece, wait_s in _pieces(answer):
         if wait_s:
@@ -70,6 +75,11 @@ async def deliver(line: Line, http: h11.Connection, answer: Answer, method: str)
         line.close()
         return
     line.write(http.send(h11.EndOfMessage()))
+
+
+def reason_of(status: int) -> bytes:
+    """Return the usual phrase for a status, or nothing for one of somebody's own."""
+    return _REASONS.get(status, b"")
 
 
 def headers_of(answer: Answer) -> list[tuple[bytes, bytes]]:
@@ -91,12 +101,13 @@ def _wants_chunks(answer: Answer) -> bool:
     )
 
 
-def _break_off(line: Line, body: bytes, delivery: Delivery, *, chunked: bool) -> None:
+async def _break_off(line: Line, body: bytes, delivery: Delivery, *, chunked: bool) -> None:
     """Write the part of the body that arrives, and what breaks it."""
     kept = body[: delivery.after_bytes]
     if delivery.how == "bad_chunk":
         if kept:
             line.write(b"%x\r\n%b\r\n" % (len(kept), kept))
+            await asyncio.sleep(OWN_PACKET_S)
         line.write(b"no size\r\n")
         line.close()
         return

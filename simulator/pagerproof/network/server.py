@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 import h11
@@ -15,7 +14,7 @@ from pagerproof.kernel import SimulationLoop, Timer
 from pagerproof.model import Answer, WireRequest
 from pagerproof.network.hosts import Handler, Hosts, normal
 from pagerproof.network.pipe import END, RESET, Item, Pipe
-from pagerproof.network.sending import Reset, deliver, headers_of
+from pagerproof.network.sending import Reset, deliver, headers_of, reason_of
 from pagerproof.tools import ConnectionLost
 
 HEADER_BYTES_MAX: Final = 64 * 1024
@@ -26,6 +25,8 @@ _Response = h11.Response
 
 class Tls(Protocol):
     """TLS ended in memory: ciphertext in, plaintext out."""
+
+    said_good_bye: bool
 
     def received(self, data: bytes) -> bytes:
         """Take ciphertext and return the plaintext in it. Raises ssl.SSLError."""
@@ -111,6 +112,8 @@ class ServerEnd:
         data = item if self._tls is None else self._decrypted(item)
         if data and not self._refused:
             self._received(data, owner)
+        if self._tls is not None and self._tls.said_good_bye:
+            self._client_has_gone()
 
     def _decrypted(self, item: bytes) -> bytes:
         assert self._tls is not None
@@ -173,7 +176,9 @@ class ServerEnd:
         assert handler is not None
         loop = self._site.loop
         self._serving = loop.create_task(
-            self._answer(handler, wire, self._owner), name=f"{wire.method} {wire.host}", context=self._site.context.copy()
+            self._answer(handler, wire, self._owner),
+            name=f"{wire.method} {wire.host}",
+            context=self._site.context.copy(),
         )
 
     async def _answer(self, handler: Handler, wire: WireRequest, owner: object) -> None:
@@ -216,7 +221,7 @@ class ServerEnd:
         if http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             answer = Answer(status, {"content-type": "text/plain; charset=utf-8"}, why.encode())
             headers = [*headers_of(answer), (b"content-length", b"%d" % len(answer.body)), (b"connection", b"close")]
-            self.write(http.send(_Response(status_code=status, headers=headers, reason=b"")))
+            self.write(http.send(_Response(status_code=status, headers=headers, reason=reason_of(status))))
             self.write(http.send(h11.Data(data=answer.body)))
             self.write(http.send(h11.EndOfMessage()))
         self.close()
@@ -244,6 +249,12 @@ class ServerEnd:
             self._pipe.send(RESET)
             self._shut()
 
+    def drop(self) -> None:
+        """Be gone without a word: the network is no more."""
+        self._shut()
+        if self._serving is not None:
+            self._serving.cancel()
+
     def _shut(self) -> None:
         self._closed = True
         self._stop_idle()
@@ -252,8 +263,7 @@ class ServerEnd:
         serving, self._serving = self._serving, None
         if serving is not None:
             serving.cancel()
-        self._pipe.send(END)
-        self._shut()
+        self.close()
 
     def _wait_idle(self) -> None:
         if self._site.keep_alive_s is not None:

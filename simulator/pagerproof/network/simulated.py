@@ -91,7 +91,7 @@ class SimulatedNetwork:
             body_bytes_max=body_bytes_max,
             keep_alive_s=keep_alive_s,
         )
-        self._connections: dict[ClientTransport, tuple[Pipe, Pipe]] = {}
+        self._connections: dict[ClientTransport, tuple[ServerEnd, Pipe, Pipe]] = {}
         self._asked: dict[tuple[str, int], list[tuple[object, Connecting | None]]] = {}
         self._ports = _FIRST_PORT
         self._trust: Trust | None = None
@@ -124,10 +124,11 @@ class SimulatedNetwork:
         assert self._trust is not None
         self._trust.undo()
         self._trust = self._authority = None
-        for transport, pipes in list(self._connections.items()):
+        for transport, (end, *pipes) in list(self._connections.items()):
+            end.drop()
             for pipe in pipes:
                 pipe.cut()
-            transport.get_extra_info("socket").close()
+            transport.drop()
         self._connections.clear()
         self._asked.clear()
         assert StandIn.lookout is not None
@@ -350,14 +351,14 @@ class SimulatedNetwork:
             await asyncio.sleep(0)  # connection_made comes first
             return transport, protocol
         waiter = self._loop.create_future()
-        layer: Any = sslproto.SSLProtocol(  # type: ignore[attr-defined]  # what the standard loop joins
+        layer: Any = sslproto.SSLProtocol(  # what the standard loop joins
             self._loop,
             protocol,
             tls.create_default_context() if ssl is True else ssl,
             waiter,
             False,
             server_hostname,
-            ssl_handshake_timeout=handshake_timeout_s,
+            ssl_handshake_timeout=handshake_timeout_s,  # type: ignore[arg-type]  # typeshed says int
             ssl_shutdown_timeout=shutdown_timeout_s,
         )
         self._connection(sock, name, layer)
@@ -388,7 +389,7 @@ class SimulatedNetwork:
         to_server = Pipe(
             self._loop, arrive=arrive, context=self._context, latency_s=latency_s, bytes_per_s=self._bytes_per_s
         )
-        self._connections[transport] = (to_server, to_client)
+        self._connections[transport] = (end, to_server, to_client)
         self.connections_made += 1
         transport.start(to_server, protocol)
         return transport

@@ -6,7 +6,7 @@ import importlib
 import os
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -43,19 +43,25 @@ class Authority:
         self._contexts[host] = context
         return context
 
-    def _by_name(self, end: ssl.SSLObject | ssl.SSLSocket, name: str | None, _context: ssl.SSLContext) -> None:
+    def _by_name(self, end: ssl.SSLObject | ssl.SSLSocket, name: str | None, context: ssl.SSLContext) -> None:
         if name and not is_address(name):
-            end.context = self._context(name.lower())
+            named = self._context(name.lower())
+            if named is not context:
+                end.context = named
 
 
 class TlsEnd:
-    """The server's side of one TLS connection: bytes in and out, no socket."""
+    """The server's side of one TLS connection: bytes in and out, no socket.
+
+    `said_good_bye` is whether the client has closed it.
+    """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._open = False
+        self.said_good_bye = False
 
     def received(self, data: bytes) -> bytes:
         """Take ciphertext and return the plaintext in it. Raises ssl.SSLError."""
@@ -67,10 +73,9 @@ class TlsEnd:
                 self._open = True
             while part := self._object.read(_RECORD_BYTES):
                 parts.append(part)
+            self.said_good_bye = True
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:
-            pass  # the client's good-bye: its end follows
         return b"".join(parts)
 
     def encrypt(self, data: bytes) -> bytes:
@@ -81,10 +86,8 @@ class TlsEnd:
     def close(self) -> bytes:
         """Return the good-bye, or nothing where no connection came about."""
         if self._open:
-            try:
+            with suppress(ssl.SSLError):  # it waits for the other side's good-bye, and we do not
                 self._object.unwrap()
-            except ssl.SSLError:
-                pass  # it waits for the other side's good-bye, and we do not
         return self._outgoing.read()
 
     def outgoing(self) -> bytes:
@@ -116,8 +119,7 @@ class Trust:
 
     def _trusting(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def wrap(context: ssl.SSLContext, *args: Any, **options: Any) -> Any:
-            server_side = options.get("server_side", args[2] if real.__name__ == "wrap_bio" and len(args) > 2 else False)
-            if not server_side and context not in self._told:
+            if context not in self._told:
                 self._told.add(context)
                 context.load_verify_locations(cadata=self._pem)
             return real(context, *args, **options)

@@ -252,6 +252,13 @@ class ClientTransport(asyncio.Transport):
         """End the connection at once; what was written may be lost."""
         self._force_close(None)
 
+    def drop(self) -> None:
+        """Be closed without a word to anybody: the network is no more."""
+        self._closing = self._lost = True
+        self._reading = False
+        self._inbox.clear()
+        self._sock.close()
+
     def _force_close(self, error: BaseException | None) -> None:
         if self._lost:
             return

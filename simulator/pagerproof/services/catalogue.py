@@ -184,7 +184,11 @@ _ALL = (
         tools="array",
         temperature="number",
         max_tokens="integer",
-        optional="tools temperature max_tokens",
+        model="string",
+        stream="boolean",
+        tool_choice="object",
+        response_format="object",
+        optional="tools temperature max_tokens model stream tool_choice response_format",
     ),
 )
 

@@ -17,9 +17,13 @@ from pagerproof.events import NOTE
 from pagerproof.model import Answer
 from pagerproof.protocols import Call, World
 from pagerproof.services.base import ServiceParameters, SimulatedService
+from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.services.job import UNDISTURBED, Job, Refused
+from pagerproof.services.llm_stream import first_token_s
+from pagerproof.services.model_foreign import ForeignModel
 from pagerproof.services.model_policy import BEHAVIOURS, Conversation, ModelPolicy, Move, went_astray
 from pagerproof.services.model_rates import ModelRates
+from pagerproof.services.model_tools import DeclaredTool, ToolMatching, check_declared
 from pagerproof.services.operation import complaint
 
 _WITHOUT_LIMIT = 10**9
@@ -105,6 +109,11 @@ class LlmParameters(ServiceParameters):
         default=0, ge=0, description="hidden tokens per answer, generated and billed before the visible ones; assumed"
     )
     policy: ModelRates = Field(default=ModelRates(), description="the stated model policy's rates")
+    tools: dict[str, DeclaredTool | Literal["handoff", "output"]] = Field(
+        default_factory=dict,
+        description="what a foreign agent's tools mean, by their names; what is not declared is matched by names, "
+        "descriptions and schemas, by assumed weights",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -168,6 +177,8 @@ class LlmService(SimulatedService):
         """Begin a run: full buckets, nothing in flight."""
         parameters: LlmParameters = self.parameters
         self._policy = ModelPolicy(world.seed, parameters.policy)
+        self._foreign = ForeignModel(self._policy, OPERATIONS, parameters.tools)
+        check_declared(parameters.tools, OPERATIONS)
         self._profile = PROFILES[parameters.latency_profile]
         self._in_flight: dict[Job, _Spoken] = {}
         self._tokens_used = 0
@@ -228,7 +239,17 @@ class LlmService(SimulatedService):
         self._in_flight[job] = spoken
         if spoken.answer.status != 200:
             return float(self.parameters.refusal)
-        return _generation_s(self._profile, spoken.key, spoken.tokens_out)
+        seconds = _generation_s(self._profile, spoken.key, spoken.tokens_out)
+        if job.arguments.get("stream"):
+            self._stream(job, spoken, seconds)
+        return seconds
+
+    def early_answer(self, job: Job) -> Answer:
+        """A stream's answer, which begins at the first token; its job goes on until the last one."""
+        answer = self._in_flight[job].answer
+        if self._has_limits:
+            answer.headers = {**answer.headers, **self._limit_headers()}
+        return answer
 
     def chat_create(self, job: Job) -> Answer:
         """Bill what was generated and hand it over."""
@@ -268,6 +289,19 @@ class LlmService(SimulatedService):
 
     # -- speaking ----------------------------------------------------------------------------------------------------
 
+    def tool_matchings(self) -> Sequence[ToolMatching]:
+        """What the tools of foreign agents were taken for in this run."""
+        return self._foreign.matchings
+
+    def _stream(self, job: Job, spoken: _Spoken, seconds: float) -> None:
+        """Answer at the first token, and spread the rest over the time that its generation takes."""
+        wanted = job.disturbed
+        if job.early is not None or wanted.break_after_commit or wanted.answer_after_commit is not None:
+            return
+        first_s = first_token_s(self._profile, spoken.key, seconds, spoken.tokens_out, self.parameters.reasoning_tokens)
+        spoken.answer.pace_s = seconds - first_s
+        job.early = self._schedule(first_s + wanted.extra_service_s, self._answer_early, job)
+
     def _perform(self, job: Job) -> Answer:
         spoken = self._in_flight.get(job)
         if spoken is None or not spoken.sound or job.cut:
@@ -303,14 +337,15 @@ class LlmService(SimulatedService):
             extra = job.disturbed.extra
             temperature = max(0.0, temperature + float(str(extra.get("temperature_shift", 0.0))))
             forced = str(extra.get("behaviour", ""))
-        move, key = self._policy.next_move(
-            call.case,
-            conversation,
-            tools=tools,
-            temperature=temperature,
-            streams=len(self._in_flight) + 1,
-            forced=forced,
-        )
+        streams = len(self._in_flight) + 1
+        if "model" in arguments:  # it came over the wire, in the words of somebody else's agent
+            move, key = self._foreign.next_move(
+                call.case, arguments, temperature=temperature, streams=streams, forced=forced
+            )
+        else:
+            move, key = self._policy.next_move(
+                call.case, conversation, tools=tools, temperature=temperature, streams=streams, forced=forced
+            )
         if went_astray(move.behaviour):
             call.case.log.append((self._now(), NOTE, "llm.policy", call.number, 0, move.behaviour))
         length = len(move.text) + len(move.tool) + len(move.arguments)

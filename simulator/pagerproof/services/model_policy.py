@@ -126,6 +126,10 @@ class ModelPolicy:
         move = _TASKS[task](turn)
         return move, turn.key
 
+    def budget(self, task: str, difficulty: float, temperature: float, streams: int) -> float:
+        """Return the error budget of `task`, as the table above says."""
+        return self._chances.of(task, difficulty, temperature, streams)[0]
+
 
 def task_of(conversation: Conversation, tools: Sequence[Any]) -> str:
     """Return what the model is asked to do: act (it was given tools), route, verify or write (by the system text)."""

@@ -1,0 +1,26 @@
+"""Which host serves what: every service at its own name, by the protocol that the real one speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pagerproof.gateways import llm
+from pagerproof.gateways.llm_door import OpenCases
+from pagerproof.gateways.mcp import McpGateway
+from pagerproof.gateways.mcp_tools import McpTools
+from pagerproof.gateways.rest import rest_gateway
+from pagerproof.gateways.rest_routes import REST_SERVICES
+from pagerproof.protocols import Gateway, Service
+
+
+def gateways_of(services: Mapping[str, Service], open_cases: OpenCases) -> dict[str, Gateway]:
+    """Return fresh gateways for one run, by host name (which may hold `*`).
+
+    Every service answers at `NAME.sim`; the tools of all of them but the model are an MCP server at `tools.sim`.
+    `open_cases` returns the requests under way, for a model that has to recognise whose conversation it reads.
+    """
+    found: dict[str, Gateway] = {f"{name}.sim": rest_gateway(name) for name in services if name in REST_SERVICES}
+    found.update(llm.gateways(open_cases))
+    tools = [each for name, service in services.items() if name != "llm" for each in service.operations.values()]
+    found["tools.sim"] = McpGateway(McpTools(tools))
+    return found
