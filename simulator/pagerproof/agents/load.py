@@ -24,7 +24,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,6 +33,7 @@ from typing import Any, Final, Protocol
 
 from pagerproof.agents.foreign import ForeignAgent, facts_wanted
 from pagerproof.errors import AgentCannotLoad, Problem
+from pagerproof.kernel import governed_imports, process_restored
 from pagerproof.model import Reply, ReplyStatus, Request
 from pagerproof.tools import Clock, Desk, Model, Toolbox, Valve
 from pagerproof.valves import stack
@@ -105,10 +106,15 @@ def load_agent(spec: str, *, folder: Path) -> LoadedAgent:
     target = BUILTIN_AGENTS.get(spec, spec)
     place, attribute = _split(target)
     name = Path(place).stem if place.endswith(".py") else spec if spec in BUILTIN_AGENTS else place
-    module, digest = _imported_anew(place, folder, spec)
-    found, found_name = _attribute(module, attribute, spec)
-    make = _maker(found, f"{place}:{found_name}")
-    made = make()  # A class or a factory that does not work should say so now.
+    with ExitStack() as undo:
+        undo.enter_context(process_restored())
+        module, digest = _imported_anew(place, folder, spec)
+        found, found_name = _attribute(module, attribute, spec)
+        make = _maker(found, f"{place}:{found_name}")
+        with governed_imports():
+            made = make()  # A class or a factory that does not work should say so now.
+        if not isinstance(made, ForeignAgent):
+            undo.pop_all()  # it is imported once, and what its import did to the process has to last
     if name not in BUILTIN_AGENTS and found_name not in _DEFAULT_ATTRIBUTES:
         name = f"{name}.{found_name}"
     path = getattr(module, "__file__", None)
@@ -135,9 +141,10 @@ def _split(spec: str) -> tuple[str, str]:
 
 
 def _imported_anew(place: str, folder: Path, spec: str) -> tuple[ModuleType, str]:
-    if place.endswith(".py"):
-        return _import_file((folder / place).resolve(), folder)
-    return _import_module(place, folder, spec)
+    with governed_imports():
+        if place.endswith(".py"):
+            return _import_file((folder / place).resolve(), folder)
+        return _import_module(place, folder, spec)
 
 
 def _import_file(path: Path, folder: Path) -> tuple[ModuleType, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from pagerproof.experiment.plan import Plan, make_plan
 from pagerproof.experiment.run import Report, set_stage
 from pagerproof.experiment.stopwatch import perf_counter
 from pagerproof.faults.injector import Strike
+from pagerproof.kernel import process_restored
 from pagerproof.model import Outcome
 from pagerproof.oracles import judge
 from pagerproof.protocols import Case
@@ -149,8 +151,9 @@ def _executed_again(
                 )
 
     only = frozenset({index}) if isolated else None
-    simulation = stage.simulation(take, only=only, stop_after=index)
-    end = simulation.run()
+    with process_restored() if plan.agent.foreign else nullcontext():
+        simulation = stage.simulation(take, only=only, stop_after=index)
+        end = simulation.run()
     if not found:
         if end.stopped_by is not None:
             raise end.stopped_by

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pagerproof.experiment.wire import Wire
 from pagerproof.faults import FaultInjector
 from pagerproof.faults.injector import Strike
 from pagerproof.gates import decide, evaluate
-from pagerproof.kernel import SimulationLoop
+from pagerproof.kernel import SimulationLoop, governed_imports, process_restored
 from pagerproof.metrics import Baseline, FaultDelivery, Replications, RequestTable, RunResult, summarise
 from pagerproof.model import Verdict
 from pagerproof.oracles import judge
@@ -81,13 +82,14 @@ class Stage:
         """Return the simulation, ready to run; `options` go to Simulation."""
         scenario = self.plan.scenario
         around = () if self.wire is None else (self.plan.environment(), network_of(self.plan, self.wire))
-        with self.plan.environment():
+        with self.plan.environment(), governed_imports():
             agent = self.plan.agent.make()
         simulation = Simulation(
             loop=self.loop,
             boundary=self.boundary,
             source=self.workload,
             agent=agent,
+            manner="governed" if self.plan.agent.foreign else "strict",
             requests=self.plan.requests,
             concurrency=scenario.agent.concurrency,
             patience_ends_at_start=scenario.workload.patience.applies_to == "queue",
@@ -217,9 +219,10 @@ def execute(
     started_wall_s, started_cpu_s = perf_counter(), process_time()
     spill = None if folder is None else EventSpill(folder.events)
     collector = Collector(plan, spill, report)
-    simulation = stage.simulation(collector.take)
-    collector.watch(simulation, stage.loop)
-    end = simulation.run(spin_after_wall_s=plan.scenario.limits.spin_after)
+    with process_restored() if plan.agent.foreign else nullcontext():
+        simulation = stage.simulation(collector.take)
+        collector.watch(simulation, stage.loop)
+        end = simulation.run(spin_after_wall_s=plan.scenario.limits.spin_after)
     if spill is not None:
         spill.flush()
     stage.injector.close()

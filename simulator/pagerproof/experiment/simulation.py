@@ -17,8 +17,8 @@ from pagerproof.agents.load import Agent, checked_reply
 from pagerproof.errors import AgentMisbehaved, ForbiddenCall, Interrupted, PagerproofError, UsageError
 from pagerproof.experiment.boundary import Boundary
 from pagerproof.experiment.desk import SimulatedDesk, VirtualClock
-from pagerproof.experiment.wire import owned_by
-from pagerproof.kernel import Fence, SimulationLoop, fenced, frozen_gc
+from pagerproof.experiment.wire import owned_by, whose
+from pagerproof.kernel import Fence, Manner, SimulationLoop, fenced, frozen_gc
 from pagerproof.model import Request, Truth
 from pagerproof.protocols import Case
 from pagerproof.rng import ByteStream, key_of, sub_key
@@ -87,6 +87,7 @@ class Simulation:
         patience_ends_at_start: bool,
         horizon_s: float | None,
         on_settled: Callable[[Case], object],
+        manner: Manner = "strict",
         around: Sequence[AbstractContextManager[object]] = (),
         only: frozenset[int] | None = None,
         stop_after: int | None = None,
@@ -100,6 +101,7 @@ class Simulation:
         self._patience_ends_at_start = patience_ends_at_start
         self._horizon_s = horizon_s
         self._on_settled = on_settled
+        self._manner: Manner = manner
         self._around = around
         self._only = only
         self._stop_after = stop_after
@@ -131,7 +133,8 @@ class Simulation:
         stopped_by: PagerproofError | None = None
         with ExitStack() as stack:
             self._collect = stack.enter_context(frozen_gc())
-            self._fence = stack.enter_context(fenced(loop, self._entropy))
+            self._fence = stack.enter_context(fenced(loop, self._entropy, self._manner))
+            loop.on_blocked = _note_blocked(loop)
             for context in self._around:
                 stack.enter_context(context)
             stack.enter_context(loop.watch_for_spin(spin_after_wall_s))
@@ -306,6 +309,17 @@ class Simulation:
     def _entropy(self) -> Callable[[int], bytes]:
         """Return the byte stream of the request that is being served; index 0 outside of requests."""
         return _entropy_here.get(self._entropy_of_none).stream()
+
+
+def _note_blocked(loop: SimulationLoop) -> Callable[[float, str], None]:
+    def note(seconds: float, place: str) -> None:
+        """Tell, in the trace of the request that blocked the event loop, where and for how long."""
+        owner = whose()
+        if owner is not None:
+            text = f"time.sleep({seconds:g}) at {place.rpartition('/')[2]}"
+            owner.case.log.append((loop.time(), events.NOTE, "blocking_call", 0, 0, text))
+
+    return note
 
 
 def _ignore_after_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -24,6 +24,11 @@ def is_installed(filename: str) -> bool:
     return "site-packages" in filename or "dist-packages" in filename
 
 
+def is_ours(filename: str) -> bool:
+    """Return whether a file is Pagerproof's own and no agent that it ships."""
+    return filename.startswith(_PACKAGE) and not filename.startswith(_SHIPPED_AGENTS)
+
+
 def is_agent_code(filename: str) -> bool:
     """Return whether a file is an agent's or a library's it calls: not Pagerproof's, not the standard library's."""
     if filename.startswith(_PACKAGE):

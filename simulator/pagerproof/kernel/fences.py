@@ -14,30 +14,35 @@ library's, nor Pagerproof's (whose reference agents count as agents). Not caught
 can: libraries which imported a clock by name, clocks read in C, and `datetime.now()` in libraries. `logging` goes on
 reading the clock: its lines are no part of a trace.
 
-`random`'s functions, `os.urandom`, and with it `secrets` and `uuid.uuid4`, draw from the stream of the request that is
-being served. Not governed: `random.Random()` and numpy generators which the agent seeds from the system.
+That is the manner `strict`, for agents that speak through the desk. In the manner `governed`, for foreign code, the
+clocks are not refused but give virtual time, for every module, and `time.sleep` takes it (`governance.py`).
+
+In both, `random`'s functions, `os.urandom`, `uuid`, and with them `secrets`, `random.Random()` and numpy generators
+seeded from the system, draw from the stream of the request that is being served.
 """
 
 from __future__ import annotations
 
 import datetime
-import os
-import random  # noqa: TID251  # not to draw from: what agent code draws from is replaced here
 import sys
 import threading
 import time
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from pagerproof.errors import ForbiddenCall
 from pagerproof.kernel.diagnosis import is_agent_code, is_installed, place_of
+from pagerproof.kernel.governance import Dispatcher, Stream, dispatcher_of, governed
 from pagerproof.kernel.loop import SimulationLoop
 
-Entropy = Callable[[], Callable[[int], bytes]]
+Entropy = Callable[[], Stream]
 """Returns the byte stream of the request that is being served: `stream(n)` gives its next n bytes."""
+
+Manner = Literal["strict", "governed"]
+"""Whether agent code may not read a clock, or reads a virtual one."""
 
 _USE_LOOP_CLOCK = "read the desk's clock or asyncio.get_running_loop().time(), which are virtual"
 _USE_ASYNC_SLEEP = "await asyncio.sleep(), which takes virtual time"
@@ -80,9 +85,11 @@ _hook_installed = False
 class Fence:
     """One fence while it is up; `refused` is its first refusal, kept in case the agent swallows the error."""
 
-    def __init__(self, loop: SimulationLoop) -> None:
+    def __init__(self, loop: SimulationLoop, entropy: Entropy | None = None, manner: Manner = "strict") -> None:
         self.refused: ForbiddenCall | None = None
+        self.clocks = manner == "governed"
         self._loop = loop
+        self._entropy = entropy
         self._thread_id = threading.get_ident()
         self._lifted = 0
 
@@ -99,6 +106,20 @@ class Fence:
         """Return whether the caller is inside: in the fenced thread and not lifted."""
         return not self._lifted and threading.get_ident() == self._thread_id
 
+    def now_s(self) -> float:
+        """Return the loop's time."""
+        return self._loop.time() + self._loop.slept_s
+
+    def stream(self) -> Stream:
+        """Return the stream of the request that is being served. Raises LookupError without entropy."""
+        if self._entropy is None:
+            raise LookupError("no entropy was given to this fence")
+        return self._entropy()
+
+    def sleep(self, seconds: float) -> None:
+        """Let virtual time pass for the calling thread."""
+        self._loop.block(seconds, place_of(sys._getframe(3)))
+
     def refuse(self, call: str, remedy: str, frame: FrameType) -> NoReturn:
         """Raise ForbiddenCall and have the loop raise it too once the present callback returns."""
         error = ForbiddenCall(f"{place_of(frame)}: {call} is refused in virtual time: {remedy}")
@@ -110,28 +131,31 @@ class Fence:
 
 
 @contextmanager
-def fenced(loop: SimulationLoop, entropy: Entropy | None = None) -> Iterator[Fence]:
+def fenced(loop: SimulationLoop, entropy: Entropy | None = None, manner: Manner = "strict") -> Iterator[Fence]:
     """Hold the fence up around a run of `loop`; everything replaced is put back on the way out.
 
     A refusal raises ForbiddenCall at the call and once more out of the loop. Fences do not nest. Without `entropy`
-    random sources are left alone.
+    random sources are left alone, which only the manner `strict` can do. Raises ValueError for `governed` without.
     """
     global _up  # noqa: PLW0603  # the audit hook can never be removed, so it has to ask whether a fence is up
     if _up is not None:
         raise RuntimeError("a fence is already up")
+    if manner == "governed" and entropy is None:
+        raise ValueError("foreign code needs entropy")
     _install_hook()
-    fence = Fence(loop)
+    fence = Fence(loop, entropy, manner)
     swaps = _Swaps()
-    try:
-        _swap_calls(fence, swaps)
-        if entropy is not None:
-            _swap_entropy(fence, entropy, swaps)
-        swaps.reach_agent_modules()
-        _up = fence
-        yield fence
-    finally:
-        _up = None
-        swaps.undo()
+    with nullcontext() if entropy is None else governed(fence):
+        try:
+            _swap_threads(fence, swaps)
+            if manner == "strict":
+                _swap_clocks(fence, swaps)
+                swaps.reach_agent_modules()
+            _up = fence
+            yield fence
+        finally:
+            _up = None
+            swaps.undo()
 
 
 class _Swaps:
@@ -146,6 +170,10 @@ class _Swaps:
         old = vars(holder)[name]
         self._done.append((holder, name, old))
         self._new_of[id(old)] = new
+        if isinstance(old, Dispatcher):  # governed already: agent's modules may hold the real one or the dispatcher
+            self._new_of[id(old.real)] = new
+        elif (dispatcher := dispatcher_of(old)) is not None:
+            self._new_of[id(dispatcher)] = new
         setattr(holder, name, new)
 
     def only_in_agent_modules(self, old: Any, new: Any) -> None:
@@ -185,8 +213,11 @@ def _audit(event: str, _arguments: tuple[object, ...]) -> None:
         _up.refuse(*refusal, sys._getframe(1))
 
 
-def _swap_calls(fence: Fence, swaps: _Swaps) -> None:
+def _swap_threads(fence: Fence, swaps: _Swaps) -> None:
     swaps.swap(threading.Thread, "start", _refusing_method(fence, threading.Thread.start))
+
+
+def _swap_clocks(fence: Fence, swaps: _Swaps) -> None:
     swaps.swap(time, "sleep", _refusing(fence, "time.sleep()", time.sleep, _USE_ASYNC_SLEEP))
     for name in _CLOCKS:
         swaps.swap(time, name, _refusing(fence, f"time.{name}()", getattr(time, name), _USE_LOOP_CLOCK))
@@ -236,33 +267,3 @@ def _clockless(fence: Fence, real: type, methods: tuple[str, ...]) -> type:
         return staticmethod(_refusing(fence, call, getattr(real, name), _USE_LOOP_CLOCK))
 
     return Transparent(real.__name__, (real,), {name: refusing(name) for name in methods})
-
-
-class _StreamRandom(random.SystemRandom):
-    """`random`'s functions over `os.urandom`, which the fence has replaced; it keeps nothing between two draws."""
-
-    def gauss(self, mu: float = 0.0, sigma: float = 1.0) -> float:
-        self.gauss_next = None  # the second normal of a pair must not go to another request
-        return super().gauss(mu, sigma)
-
-
-def _swap_entropy(fence: Fence, entropy: Entropy, swaps: _Swaps) -> None:
-    real = os.urandom
-
-    def urandom(size: int, /) -> bytes:
-        return entropy()(size) if fence.stands() else real(size)
-
-    swaps.swap(os, "urandom", urandom)
-    swaps.swap(random, "_urandom", urandom)
-    hidden = random.random.__self__  # type: ignore[attr-defined]  # the generator behind the module's functions
-    served = _StreamRandom()
-    for name, function in list(vars(random).items()):
-        if getattr(function, "__self__", None) is hidden:
-            swaps.swap(random, name, _dispatched(fence, function, getattr(served, name)))
-
-
-def _dispatched(fence: Fence, real: Callable[..., Any], served: Callable[..., Any]) -> Callable[..., Any]:
-    def draw(*args: Any, **options: Any) -> Any:
-        return served(*args, **options) if fence.stands() else real(*args, **options)
-
-    return draw

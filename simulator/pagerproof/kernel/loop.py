@@ -80,6 +80,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self.order = count()
         self.timed_waits = 0
         self.network: object | None = None
+        self.on_blocked: Callable[[float, str], object] = lambda _seconds, _place: None
+        self._sleeps: list[float] = []  # seconds slept so far by each executor's function that runs now
 
     # --- the clock and the light path of simulated services
 
@@ -223,24 +225,52 @@ class SimulationLoop(asyncio.BaseEventLoop):
     ) -> asyncio.Future[T]:
         """Run `func(*args)` at once, whatever the executor, and deliver its result through the ready queue.
 
-        While it runs there is no running loop, as there would be none in a worker thread.
+        While it runs there is no running loop, as there would be none in a worker thread. What it sleeps (`block`) is
+        added up, and its result delivered that much later.
         """
         if self._closed:
             _refuse_closed()
         future: asyncio.Future[T] = self.create_future()
         running = events._get_running_loop()
         events._set_running_loop(None)
+        self._sleeps.append(0.0)
         try:
             result = func(*args)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as failure:
-            self.call_soon(_deliver_failure, future, failure)
+            self._deliver_later(_deliver_failure, future, failure)
         else:
-            self.call_soon(_deliver, future, result)
+            self._deliver_later(_deliver, future, result)
         finally:
+            self._sleeps.pop()
             events._set_running_loop(running)
         return future
+
+    def _deliver_later(self, deliver: Callable[..., None], future: asyncio.Future[Any], outcome: object) -> None:
+        if self._sleeps[-1]:
+            self.call_later(self._sleeps[-1], deliver, future, outcome)
+        else:
+            self.call_soon(deliver, future, outcome)
+
+    def block(self, seconds: float, place: str) -> None:
+        """Let virtual time pass as `time.sleep` does. Raises ValueError for a negative time.
+
+        In an executor's function only that one waits. On the loop everybody does: the clock moves on at once, whatever
+        falls due meanwhile is late, and `on_blocked(seconds, place)` is told.
+        """
+        if not seconds >= 0.0:
+            raise ValueError("sleep length must be non-negative")
+        if self._sleeps:
+            self._sleeps[-1] += seconds
+            return
+        self.on_blocked(seconds, place)
+        self.environment._now += seconds
+
+    @property
+    def slept_s(self) -> float:
+        """How far the executor's function that runs now is ahead of the loop's clock."""
+        return self._sleeps[-1] if self._sleeps else 0.0
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Do nothing: there is no executor."""
@@ -342,6 +372,11 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     made_before = next(self._numbers)
                     left = limit
 
+            if environment._now != now:  # a callback blocked the loop
+                now = environment._now
+                made_before = next(self._numbers)
+                left = limit
+
             while queue and queue[0][0] <= now:
                 left -= 1
                 if left < 0:
@@ -371,6 +406,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
                 else:
                     self._current_handle = event
                     environment.step()
+                    environment._now = now  # an event that fired late turns the clock back
 
             generation = len(ready)
             left -= generation
