@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "simulator" / "pagerproof"
 # From the bottom up; rooms in one set are siblings.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "model", "events"}),
-    frozenset({"tools", "sap_wire"}),
+    frozenset({"tools", "sap_wire", "replies"}),
     frozenset({"units", "rng", "protocols"}),
     frozenset({"scenario", "resources"}),
     frozenset({"kernel", "trace"}),
