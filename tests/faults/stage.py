@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from pagerproof.faults import FaultInjector
+from pagerproof.faults.wire import received
 from pagerproof.kernel import SimulationLoop
 from pagerproof.model import Answer, Customer, Expectation, LedgerEntry, Operation, Request, Truth
 from pagerproof.protocols import Call, Case, Decision, Respond, Scheduler
@@ -303,6 +304,7 @@ class Stage:
                     answer = await self.proceed(call)
                 else:
                     answer = await self.injector.exchange(call, decisions, self.proceed)
+                    answer = await received(operation, answer)
         except ToolTimeout:
             seen.error = "ToolTimeout"
         except TimeoutError:

@@ -11,6 +11,7 @@ import orjson
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
 from pagerproof.events import ANSWERED, BROKE, CALLED, CANCELLED, FAULT, STOPPED, TIMED_OUT
+from pagerproof.faults.wire import received
 from pagerproof.kernel import SimulationLoop
 from pagerproof.model import Answer, Operation
 from pagerproof.protocols import Call, Case, Decision, Injector, Service
@@ -177,7 +178,8 @@ class CaseToolbox:
         boundary = self._boundary
         try:
             async with asyncio.timeout(timeout_s):
-                return await boundary.injector.exchange(call, decisions, self._proceed)
+                answer = await boundary.injector.exchange(call, decisions, self._proceed)
+                return await received(call.operation.full_name, answer)
         except ToolTimeout:
             raised(call.case, decisions, boundary.loop)
             call.case.log.append((boundary.loop.time(), TIMED_OUT, call.operation.full_name, call.number, 0, ""))

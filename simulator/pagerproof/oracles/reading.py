@@ -12,7 +12,10 @@ from pagerproof.protocols import Case, Decision
 MODEL_OPERATION = "llm.Chat.create"
 
 _READING_VERBS = frozenset({"get", "find", "list", "search", "track", "slots", "open", "verify"})
-_LEAVES_IT_WHOLE = frozenset({"delay", "drop_connection", "expire_session", "hold", "slow_work", "stale", "timeout"})
+_LEAVES_IT_WHOLE = frozenset(
+    {"delay", "drop_connection", "expire_session", "hold", "slow_work", "stale", "timeout"}
+    | {"connect", "reset_body", "half_headers", "bad_chunk", "slow_bytes"}
+)
 _ENDS_OF_CALL = frozenset({ANSWERED, TIMED_OUT, BROKE, CANCELLED})
 
 
