@@ -15,6 +15,7 @@ from pagerproof.gateways.openapi import openapi_document
 from pagerproof.gateways.rest_routes import ROUTES
 from pagerproof.model import Answer, WireRequest
 from pagerproof.protocols import Exchange
+from pagerproof.services.own import OwnService
 from pagerproof.services.routes import METHODS, Route, RouteTable
 
 BODY_BYTES_MAX: Final = 1_000_000
@@ -114,6 +115,14 @@ def rest_gateway(service: str) -> RestGateway:
     """Return the REST interface of a built-in service, at https://SERVICE.sim. Raises KeyError for one without."""
     routes = ROUTES[service]
     return RestGateway(routes, openapi_document(f"{service} (simulated)", f"https://{service}.sim", routes))
+
+
+def own_gateway(service: OwnService) -> RestGateway:
+    """Return the HTTP interface of a user's own service, which answers at SERVICE.sim under its own document."""
+    document = service.document_of()
+    if document is None:
+        document = openapi_document(f"{service.name} (simulated)", f"https://{service.name}.sim", service.routes)
+    return RestGateway(service.routes, document)
 
 
 def problem(status: int, code: str, message: str, **more: Any) -> Answer:
