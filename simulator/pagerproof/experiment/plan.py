@@ -14,7 +14,7 @@ from pathlib import Path
 from pagerproof import __version__
 from pagerproof.agents.load import BUILTIN_AGENTS, LoadedAgent, load_agent
 from pagerproof.errors import InvalidFile, Problem, UsageError
-from pagerproof.experiment.environment import SIMULATED_KEYS, environment
+from pagerproof.experiment.environment import agents_environment, environment
 from pagerproof.gates import check_expression
 from pagerproof.model import Operation
 from pagerproof.protocols import Service
@@ -57,7 +57,7 @@ class Plan:
 
     def environment(self) -> AbstractContextManager[None]:
         """Return what sets the agent's environment variables for a while, and puts everything back."""
-        return environment({**SIMULATED_KEYS, **self.scenario.agent.env})
+        return environment(agents_environment(self.scenario.agent.env))
 
     def services(self) -> dict[str, Service]:
         """Build every service of the scenario, built-in and added, by name and none of them opened yet."""
@@ -185,7 +185,7 @@ def make_plan(
     if wanted < 1:
         raise UsageError(f"--requests must be 1 or more, not {wanted}")
     operations = operations_by_name(scenario_services(read, path, folder=folder))
-    with environment({**SIMULATED_KEYS, **read.agent.env}):
+    with environment(agents_environment(read.agent.env)):
         loaded = load_agent(agent or read.agent.use, folder=folder if agent else _home_of(read.agent.use, path, folder))
     return Plan(
         scenario=read,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
+import platform
 import sys
 import uuid  # noqa: TID251  # the class only: what is drawn is given
 from collections.abc import Callable, Iterator, Sequence
@@ -92,6 +93,9 @@ def patching_libraries(uuids: UuidMaker, stands: Callable[[], bool]) -> Iterator
             if real is not None and not isinstance(real, _Identifiers):
                 setattr(module, name, _Identifiers(real, getattr(uuids, name), stands, kind))
 
+    # The openai client asks what machine this is; the answer is kept, and finding it starts a process.
+    platform.platform()
+    platform.processor()
     patches: dict[str, Callable[[ModuleType], None]] = {
         "anyio._backends._asyncio": _order_anyio,
         "uuid_utils": identify,
