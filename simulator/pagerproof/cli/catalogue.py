@@ -21,7 +21,7 @@ from pagerproof.scenario.find import (
     shipped_folder,
 )
 
-Kind = Literal["scenarios", "faults", "agents", "oracles", "services", "valves"]
+Kind = Literal["scenarios", "faults", "expectations", "agents", "oracles", "services", "valves"]
 Origin = Literal["shipped", "yours"]
 
 AGENT_FILE_BYTES_MAX: Final = 1_000_000
@@ -119,16 +119,15 @@ def _title(path: Path) -> str:
 
 
 def _check(kind: Literal["scenarios", "faults"], path: Path) -> None:
-    from pagerproof.scenario.load import load_file
-
     if kind == "scenarios":
+        from pagerproof.scenario.load import load_file
         from pagerproof.scenario.schema import Scenario
 
         load_file(path, Scenario)
     else:
-        from pagerproof.scenario.fault_model import FaultModel
+        from pagerproof.experiment.plan import read_fault_model
 
-        load_file(path, FaultModel)
+        read_fault_model(path)
 
 
 # --- agents
@@ -191,6 +190,14 @@ def _agent_in(tree: ast.Module) -> ast.AsyncFunctionDef | ast.ClassDef | None:
 # --- what is registered in code
 
 
+def _expectations(_: Path) -> Iterator[Entry]:
+    from pagerproof.oracles.expectations import EXPECTATIONS
+
+    for kind, vocabulary in EXPECTATIONS.items():
+        for name, each in vocabulary.items():
+            yield Entry(kind="expectations", name=name, title=f"({kind}) {each.sentence}")
+
+
 def _oracles(_: Path) -> Iterator[Entry]:
     from pagerproof.oracles import describe
 
@@ -223,6 +230,7 @@ def _first_line(text: str) -> str:
 _MAKERS: Final[Mapping[Kind, Callable[[Path], Iterator[Entry]]]] = {
     "scenarios": _scenarios,
     "faults": _fault_models,
+    "expectations": _expectations,
     "agents": _agents,
     "oracles": _oracles,
     "services": _services,

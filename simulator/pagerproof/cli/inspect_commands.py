@@ -23,7 +23,7 @@ from pagerproof.cli.console import stderr_console, stdout_console
 from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.model import Operation
 from pagerproof.reporting.layout import print_hanging, print_lines, visible
-from pagerproof.scenario.find import find_fault_model
+from pagerproof.scenario.find import fault_model_ids, find_fault_model
 from pagerproof.scenario.load import load_file, read_text, shown_path
 from pagerproof.units import show_duration
 
@@ -31,6 +31,7 @@ LIST_SCHEMA: Final = "pagerproof/list/1"
 _SINGULAR: Final[Mapping[Kind, str]] = {
     "scenarios": "scenario",
     "faults": "fault model",
+    "expectations": "expectation",
     "agents": "agent",
     "oracles": "oracle",
     "services": "service",
@@ -213,10 +214,11 @@ def _scenario_gates(console: Console, gates: Sequence[Any]) -> None:
 
 
 def _show_fault(console: Console, entry: Entry) -> None:
-    from pagerproof.scenario.fault_model import FaultModel
+    from pagerproof.experiment.plan import read_fault_model
+    from pagerproof.oracles.expectations import ALWAYS, SOMETIMES
 
     assert entry.path is not None
-    model = load_file(entry.path, FaultModel).value
+    model = read_fault_model(entry.path)
     written = read_document(entry.path)
     _heading(console, entry, model.title, model.description)
     _field(console, "evidence", f"{model.evidence} (the weakest of its citations)")
@@ -225,8 +227,10 @@ def _show_fault(console: Console, entry: Entry) -> None:
     for effect in written["effect"]:
         _field(console, "effect", as_written(effect))
     _field(console, "limits", as_written(written["limits"]))
-    _field(console, "always", ", ".join(model.expect.always) or "nothing stated")
-    _field(console, "sometimes", ", ".join(model.expect.sometimes) or "nothing stated")
+    for name in model.expect.always:
+        _field(console, "always", f"{name}: {ALWAYS[name].sentence}")
+    for name in model.expect.sometimes:
+        _field(console, "sometimes", f"{name}: {SOMETIMES[name].sentence}")
     for name, path in model.parameters.items():
         _field(console, "parameter", f"{name} ({path})")
     _section(console, "Where it comes from")
@@ -236,6 +240,33 @@ def _show_fault(console: Console, entry: Entry) -> None:
             print_hanging(console, Text("    "), cite.ref, style="dim")
         if cite.url:  # in one piece, so that it can be opened and copied
             console.print(Text(f"    {visible(cite.url)}", style="dim"), soft_wrap=True)
+
+
+def _show_expectation(console: Console, entry: Entry) -> None:
+    from pagerproof.oracles.expectations import EXPECTATIONS
+
+    kind, each = next(
+        (kind, vocabulary[entry.name]) for kind, vocabulary in EXPECTATIONS.items() if entry.name in vocabulary
+    )
+    _heading(console, entry, entry.title)
+    _field(console, "kind", f"{kind} ({_KINDS_OF_EXPECTATION[kind]})")
+    _field(console, "decided by", each.decided_by)
+    users = [name for name in fault_model_ids() if entry.name in _expected_by(name)]
+    _field(console, "expected by", ", ".join(users) or "no fault model here")
+
+
+_KINDS_OF_EXPECTATION: Final[Mapping[str, str]] = {
+    "always": "an invariant of every request that the fault strikes",
+    "sometimes": "a fact that a run should reach at least once under the fault",
+}
+
+
+def _expected_by(fault_model: str) -> list[str]:
+    try:
+        expect = read_document(find_fault_model(fault_model)).get("expect") or {}
+    except UsageError:  # the list of fault models says what is wrong with it
+        return []
+    return [name for names in expect.values() for name in names] if isinstance(expect, dict) else []
 
 
 def as_written(value: Any) -> str:
@@ -379,6 +410,7 @@ def _plain_default(value: Any) -> str:
 _SHOWN: Final[Mapping[Kind, Callable[[Console, Entry], None]]] = {
     "scenarios": _show_scenario,
     "faults": _show_fault,
+    "expectations": _show_expectation,
     "agents": _show_agent,
     "oracles": _show_oracle,
     "services": _show_service,

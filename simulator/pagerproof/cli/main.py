@@ -247,12 +247,12 @@ def campaign(
 @click.argument(
     "kind",
     metavar="KIND",
-    type=click.Choice(["scenarios", "faults", "agents", "oracles", "services", "valves"]),
+    type=click.Choice(["scenarios", "faults", "expectations", "agents", "oracles", "services", "valves"]),
 )
 @_format
 @_color
 def list_(kind: str, format_: str, color: str) -> int:
-    """List what there is of KIND (scenarios, faults, agents, oracles, services or valves), with a line on each.
+    """List what there is of KIND (scenarios, faults, expectations, agents, ...), with a line on each.
 
     \b
     Examples:

@@ -15,6 +15,7 @@ from pagerproof import __version__
 from pagerproof.agents.load import BUILTIN_AGENTS, LoadedAgent, load_agent
 from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.gates import check_expression
+from pagerproof.oracles.expectations import EXPECTATIONS, Kind
 from pagerproof.scenario.fault_model import FaultModel
 from pagerproof.scenario.find import fault_model_ids, find_fault_model, find_intents, find_scenario
 from pagerproof.scenario.load import load_file, shown_path
@@ -192,7 +193,7 @@ def _fault_models(scenario: Scenario, folder: Path) -> dict[str, FaultModel]:
 
 
 def read_fault_model(path: Path) -> FaultModel:
-    """Return the fault model in `path`, its target checked against the services. Raises InvalidFile."""
+    """Return the fault model in `path`, its target and expectations checked. Raises InvalidFile."""
     loaded = load_file(path, FaultModel)
     model = loaded.value
     problems = []
@@ -207,9 +208,20 @@ def read_fault_model(path: Path) -> FaultModel:
         if names and model.target.on_no_match == "fail" and not any(fnmatchcase(name, glob) for name in names):
             message = f"{glob!r} names no operation of {', '.join(model.target.service)}{nearest(glob, names)}"
             problems.append(loaded.problem(("target", "operation", number), message))
+    for kind, vocabulary in EXPECTATIONS.items():
+        for number, name in enumerate(getattr(model.expect, kind)):
+            if name not in vocabulary:
+                problems.append(loaded.problem(("expect", kind, number), _not_expected(name, kind)))
     if problems:
         raise InvalidFile(problems)
     return model
+
+
+def _not_expected(name: str, kind: Kind) -> str:
+    other: Kind = "sometimes" if kind == "always" else "always"
+    if name in EXPECTATIONS[other]:
+        return f"{name!r} belongs under {other}, not under {kind}"
+    return f"{name!r} is nothing that {kind} can name{nearest(name, EXPECTATIONS[kind])}"
 
 
 def known(folder: Path) -> Known:
