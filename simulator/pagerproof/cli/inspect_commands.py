@@ -287,6 +287,10 @@ def _within(value: Any) -> str:
 
 
 def _show_agent(console: Console, entry: Entry) -> None:
+    if entry.plugin is not None:
+        _heading(console, entry, entry.title, inspect.getdoc(inspect.getmodule(entry.plugin.load())) or "")
+        _run_it(console, entry)
+        return
     if entry.broken or entry.path is None:
         raise UsageError(f"the agent {entry.name} cannot be shown: {entry.broken or 'its file is not there'}")
     tree = ast.parse(entry.path.read_bytes())
@@ -296,6 +300,10 @@ def _show_agent(console: Console, entry: Entry) -> None:
     _section(console, "Valves that its source puts on" if valves else "Valves that its source puts on: none")
     for name, title in valves.items():
         _field(console, name, title)
+    _run_it(console, entry)
+
+
+def _run_it(console: Console, entry: Entry) -> None:
     _section(console, "Run it")
     print_lines(console, Text(f"  pagerproof run --agent {visible(entry.name)}"))
 
@@ -315,29 +323,29 @@ def _valves_in(tree: ast.Module) -> dict[str, str]:
 
 
 def _show_oracle(console: Console, entry: Entry) -> None:
-    from pagerproof.oracles import ORACLES
+    from pagerproof.oracles import installed_oracles
 
-    oracle = next(each for each in ORACLES if each.name == entry.name)
+    oracle = next(each for each in installed_oracles() if each.name == entry.name)
     _heading(console, entry, entry.title, inspect.getdoc(type(oracle)) or "")
     module = inspect.getmodule(type(oracle))
     _paragraphs(console, inspect.getdoc(module) or "")
     print_lines(console, Text("Failure modes and tags", style="bold"))
-    for mode in entry.parts:
+    for mode in oracle.modes:
         print_lines(console, Text(f"  {mode}"))
 
 
 def _show_service(console: Console, entry: Entry) -> None:
-    from pagerproof.services import builtin_services, parameter_models
-    from pagerproof.services.catalogue import operations_of
+    from pagerproof.services import make_services, parameter_models
 
-    service = builtin_services()[entry.name]
+    service = make_services()[entry.name]
     _heading(console, entry, entry.title)
-    rest = (inspect.getdoc(type(service)) or "").partition("\n")[2].strip()
+    said = inspect.getdoc(type(service)) or ""
+    rest = said if entry.plugin is not None else said.partition("\n")[2].strip()
     if rest:
         console.print()
         _paragraphs(console, rest)
     print_lines(console, Text("Operations", style="bold"))
-    for operation in operations_of(entry.name).values():
+    for operation in service.operations.values():
         print_hanging(console, Text(f"  {operation.full_name}"), signature_of(operation), indent=6)
         leaves = f" Leaves {operation.effect_kind} in the ledger." if operation.writes else ""
         print_hanging(console, Text("      "), operation.summary + leaves, style="dim")
@@ -390,15 +398,17 @@ def _unit_of(annotation: Any, metadata: Iterable[Any]) -> Callable[[float], str]
 def _show_valve(console: Console, entry: Entry) -> None:
     from pagerproof.valves import BUILTIN_VALVES
 
-    valve = BUILTIN_VALVES[entry.name]
-    _heading(console, entry, entry.title, (inspect.getdoc(valve) or "").partition("\n")[2])
+    valve: Any = BUILTIN_VALVES[entry.name] if entry.plugin is None else entry.plugin.load()
+    said = inspect.getdoc(valve) or ""
+    _heading(console, entry, entry.title, said.partition("\n")[2] if entry.plugin is None else said)
     parameters = [each for each in inspect.signature(valve).parameters.values() if each.name != "self"]
     _section(console, "Settings and their defaults" if parameters else "Settings: none")
     for each in parameters:
         default = "must be given" if each.default is each.empty else _plain_default(each.default)
         _field(console, each.name, default)
     _section(console, "In an agent")
-    print_lines(console, Text(f"  from pagerproof.valves import {getattr(valve, '__name__', entry.name)}"))
+    module = "pagerproof.valves" if entry.plugin is None else entry.plugin.module
+    print_lines(console, Text(f"  from {module} import {getattr(valve, '__name__', entry.name)}"))
 
 
 def _plain_default(value: Any) -> str:

@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from pagerproof import __version__
-from pagerproof.agents.load import BUILTIN_AGENTS, LoadedAgent, load_agent
+from pagerproof.agents.load import LoadedAgent, agent_names, load_agent
 from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.gates import check_expression
 from pagerproof.oracles.expectations import EXPECTATIONS, Kind
+from pagerproof.plugins import fingerprint, in_every_run
 from pagerproof.scenario.fault_model import FaultModel
 from pagerproof.scenario.find import fault_model_ids, find_fault_model, find_intents, find_scenario
 from pagerproof.scenario.load import load_file, shown_path
 from pagerproof.scenario.read import Known, read_scenario, resolve
 from pagerproof.scenario.schema import FaultUse, Scenario
 from pagerproof.scenario.words import nearest
-from pagerproof.services import NAMES, builtin_services, parameter_models
+from pagerproof.services import make_services, parameter_models, plugin_services, service_names
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 from pagerproof.workload.edge_cases import EDGE_CASES
@@ -111,7 +112,15 @@ class Plan:
 
     def key(self) -> str:
         """Return a digest of all inputs and of the versions they are read by."""
-        parts = [self.name, str(self.requests), __version__, self.agent.digest, _own_digest(), *versions().values()]
+        parts = [
+            self.name,
+            str(self.requests),
+            __version__,
+            self.agent.digest,
+            _own_digest(),
+            fingerprint(),
+            *versions().values(),
+        ]
         parts += [f"{Path(path).name}={digest}" for path, digest in self.inputs().items()]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
@@ -196,10 +205,12 @@ def read_fault_model(path: Path) -> FaultModel:
     """Return the fault model in `path`, its target and expectations checked. Raises InvalidFile."""
     loaded = load_file(path, FaultModel)
     model = loaded.value
+    plugin_services()  # their operations may be targets, too
+    services = service_names()
     problems = []
     for number, glob in enumerate(model.target.service):
-        if not any(fnmatchcase(name, glob) for name in NAMES):
-            message = f"{glob!r} names no service{nearest(glob, NAMES)}"
+        if not any(fnmatchcase(name, glob) for name in services):
+            message = f"{glob!r} names no service{nearest(glob, services)}"
             problems.append(loaded.problem(("target", "service", number), message))
     names = [
         each.name for each in OPERATIONS.values() if any(fnmatchcase(each.service, g) for g in model.target.service)
@@ -230,7 +241,7 @@ def known(folder: Path) -> Known:
         operations=OPERATIONS,
         service_parameters=parameter_models(),
         fault_models=fault_model_ids(folder=folder),
-        agents=BUILTIN_AGENTS,
+        agents=agent_names(),
         metric_check=check_expression,
         intents=(),
         edge_cases=EDGE_CASES,
@@ -256,7 +267,7 @@ def workload_of(plan: Plan) -> BuiltWorkload:
 
 def services_of(plan: Plan) -> Mapping[str, Any]:
     """Build the plan's services, none of them opened yet."""
-    return builtin_services(plan.scenario.services)
+    return make_services(plan.scenario.services)
 
 
 def versions() -> dict[str, str]:
@@ -267,6 +278,7 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "absent"
+    found.update((plugin.distribution, plugin.version) for plugin in in_every_run())
     return found
 
 

@@ -73,7 +73,7 @@ def _metrics(modes: Iterable[str]) -> dict[str, Metric]:
 
 
 METRICS: Final = _metrics(known_modes())
-"""Every metric by its name: outcomes, quantities, and the failure modes and tags of the built-in oracles."""
+"""Every metric by its name: outcomes, quantities, and the failure modes and tags of the installed oracles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,13 +52,15 @@ class SimulatedService:
     locks_by: ClassVar[Mapping[str, str]] = {}  # operation name -> the argument whose value it locks while it writes
     remembers_keys: ClassVar[bool] = False
     document_prefixes: ClassVar[Mapping[str, str]] = {}
+    own_operations: ClassVar[Sequence[Operation]] = ()  # of a plug-in's service; ours stand in the catalogue
 
     answer_limit_s = math.inf  # the caller is answered by then, whatever becomes of the work
     run_limit_s = math.inf  # the work itself is cut and rolled back
 
     def __init__(self, parameters: ServiceParameters | None = None) -> None:
         self.parameters: Any = self.Parameters() if parameters is None else parameters
-        self.operations: Mapping[str, Operation] = operations_of(self.name)
+        own = {operation.full_name: operation for operation in self.own_operations}
+        self.operations: Mapping[str, Operation] = own or operations_of(self.name)
         self._plans = {each.name: self._plan(each) for each in self.operations.values()}
 
     def open(self, world: World) -> None:
