@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -63,12 +63,12 @@ class Plugin:
 
 
 @cache
-def _every_point() -> EntryPoints:
-    return entry_points()  # reads the metadata of every installed distribution: once is enough
+def _installed() -> Mapping[Kind, tuple[Plugin, ...]]:
+    every = entry_points()  # reads the metadata of every installed distribution: once is enough
+    return {kind: _sorted(kind, every.select(group=group)) for kind, group in GROUPS.items()}
 
 
-@cache
-def _installed(kind: Kind) -> tuple[Plugin, ...]:
+def _sorted(kind: Kind, points: Iterable[EntryPoint]) -> tuple[Plugin, ...]:
     found = [
         Plugin(
             kind=kind,
@@ -77,7 +77,7 @@ def _installed(kind: Kind) -> tuple[Plugin, ...]:
             distribution=point.dist.name if point.dist is not None else "an unknown distribution",
             version=point.dist.version if point.dist is not None else "",
         )
-        for point in _every_point().select(group=GROUPS[kind])
+        for point in points
     ]
     return tuple(sorted(found, key=lambda plugin: (plugin.name, plugin.distribution)))
 
@@ -88,7 +88,7 @@ def plugins(kind: Kind, built_in: Collection[str] = ()) -> dict[str, Plugin]:
     Raises UsageError where a name is taken: by one of `built_in`, or by another plug-in.
     """
     by_name: dict[str, Plugin] = {}
-    for plugin in _installed(kind):
+    for plugin in _installed()[kind]:
         if plugin.name in built_in:
             raise plugin.refused("Pagerproof itself has one of this name")
         other = by_name.get(plugin.name)
@@ -100,7 +100,7 @@ def plugins(kind: Kind, built_in: Collection[str] = ()) -> dict[str, Plugin]:
 
 def in_every_run() -> tuple[Plugin, ...]:
     """Return the plug-ins that take part in every run, asked for or not: oracles and services."""
-    return (*_installed("oracles"), *_installed("services"))
+    return (*_installed()["oracles"], *_installed()["services"])
 
 
 def fingerprint() -> str:

@@ -291,7 +291,7 @@ def validate(files: tuple[Path, ...]) -> int:
       pagerproof validate my_scenario.yaml
       pagerproof validate scenarios fault_models
     """
-    from pagerproof.cli.inspect_commands import validate_command
+    from pagerproof.cli.validate_command import validate_command
 
     return validate_command(files)
 
