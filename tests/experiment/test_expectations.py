@@ -153,11 +153,11 @@ def test_run_and_report_tell_of_broken_invariants_and_of_facts_never_reached(tmp
     assert done.returncode == 1
     shown = " ".join(done.stdout.split())
     assert "What fault models expect always" in shown
-    assert "watched no_wrong_amount 12 12 12" in shown
+    assert "watched no_wrong_amount 12 of 12 12" in shown
     assert "never reached: client_timeout (watched), handed_over (watched)" in shown
     (folder,) = (each for each in (tmp_path / "runs").iterdir() if each.name[:1].isdigit())
     again = pagerproof("report", str(folder), folder=tmp_path)
-    assert "watched no_wrong_amount 12 12 12" in " ".join(again.stdout.split())
+    assert "watched no_wrong_amount 12 of 12 12" in " ".join(again.stdout.split())
 
 
 # --- names

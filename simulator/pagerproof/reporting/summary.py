@@ -116,8 +116,7 @@ def _expectations(console: Console, result: RunResult) -> None:
             [
                 Column(name="fault model"),
                 Column(name="always"),
-                Column(name="broken", right=True),
-                Column(name="struck", right=True),
+                Column(name="broken by", right=True),
                 Column(name="blamed", right=True),
                 Column(name="scripted", right=True),
                 Column(name="first", right=True),
@@ -127,8 +126,7 @@ def _expectations(console: Console, result: RunResult) -> None:
                 [
                     fault,
                     Text(visible(each.name), style="red"),
-                    f"{each.count:,}",
-                    f"{each.struck:,}",
+                    f"{each.count:,} of {each.struck:,}",
                     f"{each.blamed:,}" if each.blamed else SEPARATOR,
                     f"{each.scripted:,}" if each.scripted else SEPARATOR,
                     str(each.first_index),
@@ -141,7 +139,7 @@ def _expectations(console: Console, result: RunResult) -> None:
         print_lines(console, Text("what fault models expect always held for every struck request"))
     unreached = [f"{each.name} ({fault})" for fault, each in stated if each.status == "not reached"]
     if unreached:
-        print_hanging(console, Text("never reached: "), ", ".join(unreached), style="yellow", indent=2)
+        print_hanging(console, Text("expected sometimes, and never reached: "), ", ".join(unreached), style="yellow", indent=2)
     if stated:
         console.print()
 
