@@ -172,6 +172,16 @@ def test_a_request_of_such_a_run_can_be_replayed(site):
     assert "ACME-" in done.stdout
 
 
+def test_a_baseline_is_made_anew_when_the_file_of_an_oracle_has_changed(site):
+    kept = []
+    for source in ("", "# another version\n"):
+        path = site / "acme" / "oracle.py"
+        path.write_text(source + path.read_text())
+        run(site, "run", "labels.yaml", "--quiet")
+        kept.append(len(list((site.parent / "work" / "runs" / "baselines").iterdir())))
+    assert kept[1] > kept[0] > 0
+
+
 def test_what_a_service_takes_is_checked_by_its_own_parameters(site):
     folder = site.parent / "work"
     run(site, "list", "agents")

@@ -139,7 +139,9 @@ def _expectations(console: Console, result: RunResult) -> None:
         print_lines(console, Text("what fault models expect always held for every struck request"))
     unreached = [f"{each.name} ({fault})" for fault, each in stated if each.status == "not reached"]
     if unreached:
-        print_hanging(console, Text("expected sometimes, and never reached: "), ", ".join(unreached), style="yellow", indent=2)
+        print_hanging(
+            console, Text("expected sometimes, and never reached: "), ", ".join(unreached), style="yellow", indent=2
+        )
     if stated:
         console.print()
 
