@@ -21,6 +21,7 @@ from pagerproof.tools import ConnectionLost, ToolError, ToolResult, ToolTimeout
 _EXPIRED: Final = Answer(0, {}, b"")  # what the guard timer puts into a call's future
 _BROKEN: Final = "the connection broke before an answer came"
 _CHAT: Final = "llm.Chat.create"
+_FIRST: Final = b"1\x1f1"  # the first occurrence of a call, and its first attempt
 
 
 class RequestStopped(BaseException):
@@ -45,10 +46,12 @@ class Boundary:
         self.limits = limits
         self.services: dict[str, Service] = {}
         self.operations: dict[str, Operation] = {}
+        self.names: dict[str, bytes] = {}  # each operation, as it stands in the keys of a request's own task
         for service in services.values():
             for name, operation in service.operations.items():
                 self.services[name] = service
                 self.operations[name] = operation
+                self.names[name] = f"\x1f{name}\x1f".encode()
         self.watched: set[int] = set()
 
     def toolbox(self, case: Case) -> CaseToolbox:
@@ -132,12 +135,14 @@ class CaseToolbox:
 
     def _key_of_call(self, operation: str, asked: bytes, attempt: int) -> int:
         lineage = getattr(asyncio.current_task(self._boundary.loop), "lineage", "")
-        identity = xxh3_64_intdigest(f"{lineage}\x1f{operation}\x1f".encode() + asked, self._case_key)
+        name = self._boundary.names[operation] if not lineage else f"{lineage}\x1f{operation}\x1f".encode()
+        identity = xxh3_64_intdigest(name + asked, self._case_key)
         occurrences = self._case.occurrences
         seen = occurrences.get(identity, 0)
         if attempt == 1 or not seen:
             occurrences[identity] = seen = seen + 1
-        return xxh3_64_intdigest(b"%d\x1f%d" % (seen, attempt), identity)
+        which = _FIRST if seen == attempt == 1 else b"%d\x1f%d" % (seen, attempt)
+        return xxh3_64_intdigest(which, identity)
 
     def _submit(self, call: Call) -> asyncio.Future[Answer | None]:
         """Hand the call to its service; the future gets the answer, or None where the connection breaks."""
