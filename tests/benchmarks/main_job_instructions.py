@@ -58,7 +58,7 @@ def counted(*arguments: str) -> tuple[int, str]:
 def main() -> None:
     """Print instructions per request of both, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=400)
+    parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--scenario", default="ten_thousand_and_first")
     parser.add_argument("--agent", default="hardened")
     parser.add_argument("--no-journal", action="store_true", help="run without writing a run's folder")
