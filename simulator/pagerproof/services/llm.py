@@ -281,7 +281,10 @@ class LlmService(SimulatedService):
         arguments = job.arguments
         call = job.call
         try:
-            conversation = Conversation(arguments.get("messages"))
+            messages = arguments.get("messages")
+            conversation = call.case.conversation
+            if conversation is None or not conversation.goes_on(messages):
+                conversation = call.case.conversation = Conversation(messages)
         except TypeError as error:
             return _Spoken(_error(400, str(error), "invalid_request_error", None, "messages"), call.key)
         tools: Any = arguments.get("tools")
@@ -416,8 +419,7 @@ def _generation_s(profile: LatencyProfile, key: int, tokens_out: int) -> float:
 
 def _prompt_tokens(conversation: Conversation, tools: Sequence[Any]) -> int:
     characters = conversation.characters + _TOOL_CALL_CHARACTERS * conversation.calls
-    messages = len(conversation.messages)
-    return characters // _CHARACTERS_PER_TOKEN + _MESSAGE_TOKENS * messages + _TOOL_TOKENS * len(tools)
+    return characters // _CHARACTERS_PER_TOKEN + _MESSAGE_TOKENS * conversation.count + _TOOL_TOKENS * len(tools)
 
 
 def _estimate(arguments: Mapping[str, Any]) -> int:

@@ -66,9 +66,10 @@ from xxhash import xxh3_64_intdigest
 from pagerproof.protocols import Case
 from pagerproof.rng import key_of
 from pagerproof.services.model_act import BEHAVIOURS, Move, act
+from pagerproof.services.model_conversation import Conversation
 from pagerproof.services.model_rates import Chances, ModelRates
 from pagerproof.services.model_talk import route, verify, write
-from pagerproof.services.model_walk import REQUEST_KEY, Conversation, Turn
+from pagerproof.services.model_walk import REQUEST_KEY, Turn
 
 _ROUTE_WORDS = ("route", "classify", "triage")
 _VERIFY_WORDS = ("verify", "review", "check")
