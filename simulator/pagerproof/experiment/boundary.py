@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -248,13 +249,18 @@ def _canonical(operation: str, arguments: Mapping[str, Any]) -> bytes:
     if operation == _CHAT:
         messages = arguments.get("messages")
         try:
-            return str(messages[0]["content"])[:200].encode("utf-8", "replace") if messages else b""
+            return _name_of_conversation(str(messages[0]["content"])) if messages else b""
         except (KeyError, IndexError, TypeError):
             return b""
     try:
         return orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise ToolError(operation, f"its arguments cannot be sent as JSON: {error}") from error
+
+
+@lru_cache(maxsize=256)  # an agent has a handful of system messages
+def _name_of_conversation(opening: str) -> bytes:
+    return opening[:200].encode("utf-8", "replace")
 
 
 def _whole_request(arguments: Mapping[str, Any]) -> bytes:
