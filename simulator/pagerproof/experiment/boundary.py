@@ -44,7 +44,9 @@ class Boundary:
         self.loop = loop
         self.seed = seed
         self.injector = injector
-        self.limits = limits
+        # Plain attributes, asked at every call: what a pydantic model holds costs several times as much to read.
+        self.calls_max = limits.calls_per_request
+        self.cost_usd_max = limits.cost_per_request_usd
         self.services: dict[str, Service] = {}
         self.operations: dict[str, Operation] = {}
         self.names: dict[str, bytes] = {}  # each operation, as it stands in the keys of a request's own task
@@ -85,7 +87,7 @@ class CaseToolbox:
         loop = boundary.loop
         now = loop.time()
         number = case.calls = case.calls + 1
-        if number > boundary.limits.calls_per_request or case.cost_usd > boundary.limits.cost_per_request_usd:
+        if number > boundary.calls_max or case.cost_usd > boundary.cost_usd_max:
             self._stop(now)
         known = boundary.operations.get(operation)
         if known is None:
@@ -218,7 +220,7 @@ class CaseToolbox:
     def _stop(self, now: float) -> NoReturn:
         case = self._case
         if not case.stopped:
-            over_calls = case.calls > self._boundary.limits.calls_per_request
+            over_calls = case.calls > self._boundary.calls_max
             case.stopped = "calls_per_request" if over_calls else "cost_per_request_usd"
             case.log.append((now, STOPPED, case.stopped, 0, 0, ""))
         raise RequestStopped(case.stopped)
