@@ -27,12 +27,13 @@ class Case:
     `log` is the request's canonical event log. `effects` are its ledger entries in order of commit. `pending` counts
     the pieces of work that services still do for it. `payloads` is None unless this request is being watched
     (replay): then bodies by call number: (call, side, bytes) with side "asked", "service" or "agent". `noted` is what
-    services noted beside the trace.
+    services noted beside the trace, `conversation` what the simulated model has read so far, for the model alone.
     """
 
     __slots__ = (
         "answered_s",
         "calls",
+        "conversation",
         "cost_usd",
         "crash",
         "decisions",
@@ -65,6 +66,7 @@ class Case:
         self.effects: list[LedgerEntry] = []
         self.decisions: list[Decision] = []
         self.occurrences: dict[int, int] = {}
+        self.conversation: Any = None
         self.payloads: list[tuple[int, str, bytes]] | None = None
         self.noted: tuple[Note, ...] = ()
         self.pending = 0

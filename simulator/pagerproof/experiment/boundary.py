@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -21,6 +22,7 @@ from pagerproof.tools import ConnectionLost, ToolError, ToolResult, ToolTimeout
 _EXPIRED: Final = Answer(0, {}, b"")  # what the guard timer puts into a call's future
 _BROKEN: Final = "the connection broke before an answer came"
 _CHAT: Final = "llm.Chat.create"
+_FIRST: Final = b"1\x1f1"  # the first occurrence of a call, and its first attempt
 
 
 class RequestStopped(BaseException):
@@ -42,13 +44,17 @@ class Boundary:
         self.loop = loop
         self.seed = seed
         self.injector = injector
-        self.limits = limits
+        # Plain attributes, asked at every call: what a pydantic model holds costs several times as much to read.
+        self.calls_max = limits.calls_per_request
+        self.cost_usd_max = limits.cost_per_request_usd
         self.services: dict[str, Service] = {}
         self.operations: dict[str, Operation] = {}
+        self.names: dict[str, bytes] = {}  # each operation, as it stands in the keys of a request's own task
         for service in services.values():
             for name, operation in service.operations.items():
                 self.services[name] = service
                 self.operations[name] = operation
+                self.names[name] = f"\x1f{name}\x1f".encode()
         self.watched: set[int] = set()
 
     def toolbox(self, case: Case) -> CaseToolbox:
@@ -81,7 +87,7 @@ class CaseToolbox:
         loop = boundary.loop
         now = loop.time()
         number = case.calls = case.calls + 1
-        if number > boundary.limits.calls_per_request or case.cost_usd > boundary.limits.cost_per_request_usd:
+        if number > boundary.calls_max or case.cost_usd > boundary.cost_usd_max:
             self._stop(now)
         known = boundary.operations.get(operation)
         if known is None:
@@ -132,12 +138,14 @@ class CaseToolbox:
 
     def _key_of_call(self, operation: str, asked: bytes, attempt: int) -> int:
         lineage = getattr(asyncio.current_task(self._boundary.loop), "lineage", "")
-        identity = xxh3_64_intdigest(f"{lineage}\x1f{operation}\x1f".encode() + asked, self._case_key)
+        name = self._boundary.names[operation] if not lineage else f"{lineage}\x1f{operation}\x1f".encode()
+        identity = xxh3_64_intdigest(name + asked, self._case_key)
         occurrences = self._case.occurrences
         seen = occurrences.get(identity, 0)
         if attempt == 1 or not seen:
             occurrences[identity] = seen = seen + 1
-        return xxh3_64_intdigest(b"%d\x1f%d" % (seen, attempt), identity)
+        which = _FIRST if seen == attempt == 1 else b"%d\x1f%d" % (seen, attempt)
+        return xxh3_64_intdigest(which, identity)
 
     def _submit(self, call: Call) -> asyncio.Future[Answer | None]:
         """Hand the call to its service; the future gets the answer, or None where the connection breaks."""
@@ -212,7 +220,7 @@ class CaseToolbox:
     def _stop(self, now: float) -> NoReturn:
         case = self._case
         if not case.stopped:
-            over_calls = case.calls > self._boundary.limits.calls_per_request
+            over_calls = case.calls > self._boundary.calls_max
             case.stopped = "calls_per_request" if over_calls else "cost_per_request_usd"
             case.log.append((now, STOPPED, case.stopped, 0, 0, ""))
         raise RequestStopped(case.stopped)
@@ -243,13 +251,18 @@ def _canonical(operation: str, arguments: Mapping[str, Any]) -> bytes:
     if operation == _CHAT:
         messages = arguments.get("messages")
         try:
-            return str(messages[0]["content"])[:200].encode("utf-8", "replace") if messages else b""
+            return _name_of_conversation(str(messages[0]["content"])) if messages else b""
         except (KeyError, IndexError, TypeError):
             return b""
     try:
         return orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise ToolError(operation, f"its arguments cannot be sent as JSON: {error}") from error
+
+
+@lru_cache(maxsize=256)  # an agent has a handful of system messages
+def _name_of_conversation(opening: str) -> bytes:
+    return opening[:200].encode("utf-8", "replace")
 
 
 def _whole_request(arguments: Mapping[str, Any]) -> bytes:

@@ -130,11 +130,10 @@ class FaultInjector:
         if not plan.since <= time_s < plan.until:
             plan.renew(time_s)
         struck: list[ArmedFault] = []
-        if plan.drawn:
-            key = call.key
-            struck = [fault for salt, threshold, fault in plan.drawn if _digest(salt, key) < threshold]
-            if struck:
-                struck = [fault for fault in struck if fault.strikes(call)]
+        key = call.key
+        for salt, threshold, fault in plan.drawn:
+            if _digest(salt, key) < threshold and fault.strikes(call):
+                struck.append(fault)
         if plan.other:
             struck += [fault for fault in plan.other if fault.considers(call)]
         if plan.scripted and call.case.index in plan.scripted_indices:
