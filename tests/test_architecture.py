@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "simulator" / "pagerproof"
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "model", "events"}),
     frozenset({"tools", "sap_wire", "replies"}),
-    frozenset({"units", "rng", "protocols"}),
+    frozenset({"units", "rng", "protocols", "plugins"}),
     frozenset({"scenario", "resources"}),
     frozenset({"kernel", "trace"}),
     frozenset({"network"}),

@@ -16,7 +16,7 @@ from pagerproof.model import Answer, WireRequest
 from pagerproof.protocols import Call, Case, Directory, Gateway, Render, Service
 from pagerproof.rng import key_of
 from pagerproof.scenario.schema import Workload
-from pagerproof.services import builtin_services
+from pagerproof.services import make_services
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.tools import ConnectionLost
 from pagerproof.workload.build import build_workload
@@ -53,7 +53,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.loop = SimulationLoop()
-        self.services: dict[str, Service] = builtin_services(self.parameters)
+        self.services: dict[str, Service] = make_services(self.parameters)
         self.directory: Any = self.workload.directory if self.workload is not None else None
         self.seed = SEED
         self.scheduler = self.loop

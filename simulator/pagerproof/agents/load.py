@@ -35,6 +35,7 @@ from pagerproof.agents.foreign import ForeignAgent, facts_wanted
 from pagerproof.errors import AgentCannotLoad, Problem
 from pagerproof.kernel import governed_imports, process_restored
 from pagerproof.model import Reply, ReplyStatus, Request
+from pagerproof.plugins import Plugin, plugins
 from pagerproof.tools import Clock, Desk, Model, Toolbox, Valve
 from pagerproof.valves import stack
 
@@ -101,8 +102,12 @@ def load_agent(spec: str, *, folder: Path) -> LoadedAgent:
     """Return the agent named by `spec`: a shipped name, `module:attribute` or `path/to/file.py:attribute`.
 
     Files and modules are looked for in `folder` first, which is on the import path while the agent is imported.
-    Raises AgentCannotLoad.
+    The name of a plug-in's agent counts as a shipped name. Raises AgentCannotLoad, and UsageError where two plug-ins
+    have the same name.
     """
+    plugin = plugins("agents", BUILTIN_AGENTS).get(spec)
+    if plugin is not None:
+        return _load_plugin(plugin)
     target = BUILTIN_AGENTS.get(spec, spec)
     place, attribute = _split(target)
     name = Path(place).stem if place.endswith(".py") else spec if spec in BUILTIN_AGENTS else place
@@ -126,6 +131,30 @@ def load_agent(spec: str, *, folder: Path) -> LoadedAgent:
             return _maker(_attribute(module, attribute, spec)[0], f"{place}:{found_name}")()
 
     return LoadedAgent(name=name, make=make, path=Path(path) if path else None, digest=digest, foreign=foreign)
+
+
+def agent_names() -> tuple[str, ...]:
+    """Return the names of the shipped agents, and after them those of plug-ins."""
+    return (*BUILTIN_AGENTS, *plugins("agents", BUILTIN_AGENTS))
+
+
+def _load_plugin(plugin: Plugin) -> LoadedAgent:
+    _, attribute = _split(plugin.target)
+    try:
+        with _imports_explained(plugin.target):
+            module = importlib.import_module(plugin.module)
+        found, found_name = _attribute(module, attribute, plugin.target)
+        make = _maker(found, f"{plugin.module}:{found_name}")
+        make()
+    except AgentCannotLoad as error:
+        raise AgentCannotLoad(f"the {plugin} cannot be loaded: {error}") from error
+    path = Path(str(module.__file__))
+    digest = hashlib.sha256(f"{plugin}\x1f".encode())
+    # All of its package: an agent is seldom one file.
+    for file in sorted(path.parent.rglob("*.py")) if "." in plugin.module else [path]:
+        digest.update(f"{file.relative_to(path.parent)}\x1f".encode())
+        digest.update(file.read_bytes())
+    return LoadedAgent(name=plugin.name, make=make, path=path, digest=digest.hexdigest())
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -393,4 +422,4 @@ def _near(name: str, names: Iterable[str]) -> str:
 
 
 def _forms() -> str:
-    return f"agents are {', '.join(BUILTIN_AGENTS)}, module:attribute or path/to/file.py:attribute"
+    return f"agents are {', '.join(agent_names())}, module:attribute or path/to/file.py:attribute"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -22,6 +23,7 @@ from pagerproof.tools import ConnectionLost, ToolError, ToolResult, ToolTimeout
 _EXPIRED: Final = Answer(0, {}, b"")  # what the guard timer puts into a call's future
 _BROKEN: Final = "the connection broke before an answer came"
 _CHAT: Final = "llm.Chat.create"
+_FIRST: Final = b"1\x1f1"  # the first occurrence of a call, and its first attempt
 
 
 class RequestStopped(BaseException):
@@ -43,19 +45,27 @@ class Boundary:
         self.loop = loop
         self.seed = seed
         self.injector = injector
-        self.limits = limits
+        # Plain attributes, asked at every call: what a pydantic model holds costs several times as much to read.
+        self.calls_max = limits.calls_per_request
+        self.cost_usd_max = limits.cost_per_request_usd
         self.by_service = services
         self.services: dict[str, Service] = {}  # by full name of operation
         self.operations: dict[str, Operation] = {}
+        self.names: dict[str, bytes] = {}  # each operation, as it stands in the keys of a request's own task
         for service in services.values():
             for name, operation in service.operations.items():
                 self.services[name] = service
                 self.operations[name] = operation
+                self.names[name] = f"\x1f{name}\x1f".encode()
         self.watched: set[int] = set()
 
     def toolbox(self, case: Case) -> CaseToolbox:
         """Return the toolbox that carries out calls for this request."""
         return CaseToolbox(self, case)
+
+    def named(self, lineage: str, operation: str) -> bytes:
+        """Return how a task and an operation that is offered stand in keys."""
+        return self.names[operation] if not lineage else f"{lineage}\x1f{operation}\x1f".encode()
 
     def submit(self, call: Call) -> asyncio.Future[Answer | None]:
         """Hand the call to its service; the future gets the answer, or None where the connection breaks."""
@@ -98,8 +108,7 @@ class CaseToolbox:
         loop = boundary.loop
         now = loop.time()
         number = case.calls = case.calls + 1
-        limits = boundary.limits
-        if number > limits.calls_per_request or case.cost_usd > limits.cost_per_request_usd:
+        if number > boundary.calls_max or case.cost_usd > boundary.cost_usd_max:
             self._stop(now)
         known = boundary.operations.get(operation)
         if known is None:
@@ -112,7 +121,7 @@ class CaseToolbox:
             arguments,
             number,
             attempt,
-            key_of_call(case, self._case_key, lineage, operation, asked, attempt),
+            key_of_call(case, self._case_key, boundary.named(lineage, operation), asked, attempt),
             now,
             timeout_s,
             idempotency_key,
@@ -207,7 +216,7 @@ class CaseToolbox:
     def _stop(self, now: float) -> NoReturn:
         case = self._case
         if not case.stopped:
-            case.stopped = over_a_limit(case, self._boundary.limits)
+            case.stopped = over_a_limit(case, self._boundary)
             case.log.append((now, STOPPED, case.stopped, 0, 0, ""))
         raise RequestStopped(case.stopped)
 
@@ -222,11 +231,11 @@ class CaseToolbox:
         return ToolResult(operation, answer)
 
 
-def over_a_limit(case: Case, limits: Limits) -> str:
+def over_a_limit(case: Case, boundary: Boundary) -> str:
     """Return the limit of the simulator that this request is over, or ""."""
-    if case.calls > limits.calls_per_request:
+    if case.calls > boundary.calls_max:
         return "calls_per_request"
-    return "cost_per_request_usd" if case.cost_usd > limits.cost_per_request_usd else ""
+    return "cost_per_request_usd" if case.cost_usd > boundary.cost_usd_max else ""
 
 
 def unknown_operation(operation: str, known: Mapping[str, Operation]) -> Answer:
@@ -237,14 +246,18 @@ def unknown_operation(operation: str, known: Mapping[str, Operation]) -> Answer:
     return Answer(404, {"content-type": "application/json"}, body)
 
 
-def key_of_call(case: Case, case_key: int, lineage: str, operation: str, asked: bytes, attempt: int) -> int:
-    """Return the key of a call's draws, and count its occurrence; `case_key` is `key_of(seed, index)`."""
-    identity = xxh3_64_intdigest(f"{lineage}\x1f{operation}\x1f".encode() + asked, case_key)
+def key_of_call(case: Case, case_key: int, named: bytes, asked: bytes, attempt: int) -> int:
+    """Return the key of a call's draws, and count its occurrence.
+
+    `case_key` is `key_of(seed, index)`, `named` the task and the operation as `Boundary.named` writes them.
+    """
+    identity = xxh3_64_intdigest(named + asked, case_key)
     occurrences = case.occurrences
     seen = occurrences.get(identity, 0)
     if attempt == 1 or not seen:
         occurrences[identity] = seen = seen + 1
-    return xxh3_64_intdigest(b"%d\x1f%d" % (seen, attempt), identity)
+    which = _FIRST if seen == attempt == 1 else b"%d\x1f%d" % (seen, attempt)
+    return xxh3_64_intdigest(which, identity)
 
 
 def _expire(future: asyncio.Future[Answer | None]) -> None:
@@ -261,13 +274,18 @@ def canonical(operation: str, arguments: Mapping[str, Any]) -> bytes:
     if operation == _CHAT:
         messages = arguments.get("messages")
         try:
-            return str(messages[0]["content"])[:200].encode("utf-8", "replace") if messages else b""
+            return _name_of_conversation(str(messages[0]["content"])) if messages else b""
         except (KeyError, IndexError, TypeError):
             return b""
     try:
         return orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise ToolError(operation, f"its arguments cannot be sent as JSON: {error}") from error
+
+
+@lru_cache(maxsize=256)  # an agent has a handful of system messages
+def _name_of_conversation(opening: str) -> bytes:
+    return opening[:200].encode("utf-8", "replace")
 
 
 def _whole_request(arguments: Mapping[str, Any]) -> bytes:

@@ -12,11 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pagerproof import __version__
-from pagerproof.agents.load import BUILTIN_AGENTS, LoadedAgent, load_agent
+from pagerproof.agents.load import LoadedAgent, agent_names, load_agent
 from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.experiment.environment import agents_environment, environment
 from pagerproof.gates import check_expression
 from pagerproof.model import Operation
+from pagerproof.oracles.expectations import EXPECTATIONS, Kind
+from pagerproof.plugins import fingerprint, in_every_run
 from pagerproof.protocols import Service
 from pagerproof.scenario.fault_model import FaultModel
 from pagerproof.scenario.find import fault_model_ids, find_fault_model, find_intents, find_scenario
@@ -24,7 +26,7 @@ from pagerproof.scenario.load import load_file, shown_path
 from pagerproof.scenario.read import Known, read_scenario, resolve
 from pagerproof.scenario.schema import FaultUse, Scenario
 from pagerproof.scenario.words import nearest
-from pagerproof.services import NAMES, parameter_models
+from pagerproof.services import parameter_models, plugin_services, service_names
 from pagerproof.services.added import added_services, operations_by_name, scenario_services
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.workload.build import BuiltWorkload, build_workload
@@ -130,7 +132,15 @@ class Plan:
 
     def key(self) -> str:
         """Return a digest of all inputs and of the versions they are read by."""
-        parts = [self.name, str(self.requests), __version__, self.agent.digest, _own_digest(), *versions().values()]
+        parts = [
+            self.name,
+            str(self.requests),
+            __version__,
+            self.agent.digest,
+            _own_digest(),
+            fingerprint(),
+            *versions().values(),
+        ]
         parts += [f"{Path(path).name}={digest}" for path, digest in self.inputs().items()]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
@@ -225,7 +235,8 @@ def read_fault_model(path: Path, operations: Mapping[str, Operation] = OPERATION
     """Return the fault model in `path`, its target checked against these operations. Raises InvalidFile."""
     loaded = load_file(path, FaultModel)
     model = loaded.value
-    services = list(dict.fromkeys((*NAMES, *(each.service for each in operations.values()))))
+    plugin_services()  # their operations may be targets, too
+    services = list(dict.fromkeys((*service_names(), *(each.service for each in operations.values()))))
     problems = []
     for number, glob in enumerate(model.target.service):
         if not any(fnmatchcase(name, glob) for name in services):
@@ -238,9 +249,20 @@ def read_fault_model(path: Path, operations: Mapping[str, Operation] = OPERATION
         if names and model.target.on_no_match == "fail" and not any(fnmatchcase(name, glob) for name in names):
             message = f"{glob!r} names no operation of {', '.join(model.target.service)}{nearest(glob, names)}"
             problems.append(loaded.problem(("target", "operation", number), message))
+    for kind, vocabulary in EXPECTATIONS.items():
+        for number, name in enumerate(getattr(model.expect, kind)):
+            if name not in vocabulary:
+                problems.append(loaded.problem(("expect", kind, number), _not_expected(name, kind)))
     if problems:
         raise InvalidFile(problems)
     return model
+
+
+def _not_expected(name: str, kind: Kind) -> str:
+    other: Kind = "sometimes" if kind == "always" else "always"
+    if name in EXPECTATIONS[other]:
+        return f"{name!r} belongs under {other}, not under {kind}"
+    return f"{name!r} is nothing that {kind} can name{nearest(name, EXPECTATIONS[kind])}"
 
 
 def known(folder: Path) -> Known:
@@ -249,7 +271,7 @@ def known(folder: Path) -> Known:
         operations=OPERATIONS,
         service_parameters=parameter_models(),
         fault_models=fault_model_ids(folder=folder),
-        agents=BUILTIN_AGENTS,
+        agents=agent_names(),
         metric_check=check_expression,
         intents=(),
         edge_cases=EDGE_CASES,
@@ -282,6 +304,7 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "absent"
+    found.update((plugin.distribution, plugin.version) for plugin in in_every_run())
     return found
 
 

@@ -20,12 +20,21 @@ from pagerproof.faults import FaultInjector
 from pagerproof.faults.injector import Strike
 from pagerproof.gates import decide, evaluate
 from pagerproof.kernel import SimulationLoop, governed_imports, process_restored
-from pagerproof.metrics import Baseline, FaultDelivery, Replications, RequestTable, RunResult, summarise
+from pagerproof.metrics import (
+    Baseline,
+    ExpectationTally,
+    FaultDelivery,
+    Replications,
+    RequestTable,
+    RunResult,
+    summarise,
+)
+from pagerproof.metrics.expectations import BROKEN
 from pagerproof.model import Verdict
 from pagerproof.oracles import judge
 from pagerproof.protocols import Case, Directory, Scheduler, Service
 from pagerproof.reporting.progress import Snapshot
-from pagerproof.scenario.fault_model import FaultModel
+from pagerproof.scenario.fault_model import Expect, FaultModel
 from pagerproof.trace.journal import DigestChain, EventSpill, request_digest
 from pagerproof.trace.store import RunFolder, new_run_folder
 
@@ -133,11 +142,18 @@ def fault_models_of(plan: Plan) -> Mapping[str, FaultModel]:
     return plan.fault_models if plan.faults else {}
 
 
+def expectations_of(plan: Plan) -> dict[str, Expect]:
+    """Return what each fault of the plan's run is expected to come to, by the fault's id."""
+    models = fault_models_of(plan)
+    return {use.id or use.use: models[use.use].expect for use in plan.scenario.faults if use.use in models}
+
+
 class Collector:
     """Takes settled cases: digests, judges, tabulates and journals them."""
 
     def __init__(self, plan: Plan, spill: EventSpill | None, report: Report | None) -> None:
         self.table = RequestTable()
+        self.expectations = ExpectationTally(expectations_of(plan))
         self.chain = DigestChain(plan.requests)
         self.scripted: dict[int, Verdict] = {}
         self._requests = plan.requests
@@ -159,6 +175,8 @@ class Collector:
         digest = request_digest(case.index, case.log)
         self.chain.put(case.index, digest)
         verdict = judge(case)
+        if self.expectations.take(case, verdict):
+            verdict = replace(verdict, tags=(*verdict.tags, BROKEN))
         self.table.add(case, verdict, digest)
         if case.truth.scripted:
             self.scripted[case.index] = verdict
@@ -263,7 +281,7 @@ def _result(
     plan: Plan, collector: Collector, stage: Stage, end: RunEnd, base: Baseline | None, wall_s: float
 ) -> RunResult:
     requests = collector.table.finish()
-    faults = deliveries(stage)
+    faults = deliveries(stage, collector.expectations)
     gates = evaluate(plan.scenario.gates, requests)
     stopped_by = end.stopped_by
     verdict = decide(
@@ -291,11 +309,16 @@ def _result(
     )
 
 
-def deliveries(stage: Stage) -> tuple[FaultDelivery, ...]:
-    """Return the books of every fault model, in the scenario's order."""
-    shared = {each.name for each in fields(FaultDelivery)} - {"id"}
+def deliveries(stage: Stage, expectations: ExpectationTally) -> tuple[FaultDelivery, ...]:
+    """Return the books of every fault model, and what became of its expectations, in the scenario's order."""
+    shared = {each.name for each in fields(FaultDelivery)} - {"id", "expectations"}
     return tuple(
-        FaultDelivery(id=row.fault, **{name: getattr(row, name) for name in shared}) for row in stage.injector.ledger()
+        FaultDelivery(
+            id=row.fault,
+            expectations=expectations.of(row.fault),
+            **{name: getattr(row, name) for name in shared},
+        )
+        for row in stage.injector.ledger()
     )
 
 

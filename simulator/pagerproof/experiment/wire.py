@@ -184,7 +184,7 @@ class WireExchange:
         loop = boundary.loop
         now = loop.time()
         number = case.calls = case.calls + 1
-        limit = over_a_limit(case, boundary.limits)
+        limit = over_a_limit(case, boundary)
         if limit and case.index:
             self._wire.end(case, limit)
             raise ConnectionLost(operation, "the request was ended at a limit of the simulator")
@@ -196,7 +196,7 @@ class WireExchange:
             log.append((now, ANSWERED, operation, number, answer.status, xxh3_64_hexdigest(answer.body)))
             return _rendered(answer, render)
         asked = canonical(operation, arguments)
-        key = key_of_call(case, key_of(boundary.seed, case.index), self._lineage, operation, asked, 1)
+        key = key_of_call(case, key_of(boundary.seed, case.index), boundary.named(self._lineage, operation), asked, 1)
         call = Call(case, known, arguments, number, 1, key, now, None, idempotency_key)
         call.render = render
         if known.full_name == "llm.Chat.create":

@@ -231,6 +231,7 @@ class ArmedFault:
             self.fault, call.number, call.operation.full_name, scripted=scripted, observable=self.observable
         )
         decision.detail = self.detail
+        decision.keyed = call.idempotency_key is not None
         self.decisions.append(decision)
         call.case.decisions.append(decision)
         return decision

@@ -13,6 +13,7 @@ HEADING = "one replication, not launch evidence"
 
 Word = Literal["go", "no-go", "inconclusive", "baseline", "not reproducible"]
 GateStatus = Literal["pass", "fail", "no_samples"]
+ExpectationStatus = Literal["held", "violated", "reached", "not reached", "not exercised"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +47,33 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectationResult:
+    """What became of one expectation of a fault model, over the settled requests that the fault struck.
+
+    `count` is how many of the `struck` requests broke an `always`, or reached a `sometimes` (of which a fact of the
+    whole world may be reached by requests that were not struck). `blamed`: of those that broke it, how many have this
+    fault on the causal path; the others met it, and something else went wrong. `scripted` are counted in `count`, and
+    `first_unscripted` is None where it never came about on its own. `indices` are the lowest.
+    """
+
+    name: str
+    kind: Literal["always", "sometimes"]
+    status: ExpectationStatus
+    struck: int = 0
+    count: int = 0
+    blamed: int = 0
+    scripted: int = 0
+    first_index: int | None = None
+    first_unscripted: int | None = None
+    indices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultDelivery:
     """The books of one fault model: drawn = limited + preempted + cancelled + delivered, always.
 
     `seen` and `unread` split what was delivered with a result or a delay to observe; a changed state has neither.
+    `expectations` is empty in a result that was stored before expectations were evaluated.
     """
 
     id: str
@@ -66,6 +90,7 @@ class FaultDelivery:
     seen: int = 0
     unread: int = 0
     scripted: int = 0
+    expectations: tuple[ExpectationResult, ...] = ()
 
     @property
     def balanced(self) -> bool:

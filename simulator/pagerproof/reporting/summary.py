@@ -47,6 +47,7 @@ def print_summary(console: Console, result: RunResult, *, run_folder: str = "") 
     """Print everything that the result holds, the most needed last."""
     _heading(console, result)
     _delivery(console, result)
+    _expectations(console, result)
     _matrix(console, result)
     _figures(console, result)
     _strip(console, result)
@@ -101,6 +102,47 @@ def _delivery(console: Console, result: RunResult) -> None:
         print_lines(console, Text(f"of all of them: none {', none '.join(never)}\n", style="dim"))
     if result.not_exercised:
         print_hanging(console, Text("not exercised: "), ", ".join(result.not_exercised), style="yellow", indent=2)
+        console.print()
+
+
+def _expectations(console: Console, result: RunResult) -> None:
+    """Print which invariants of fault models broke, and which facts were never reached."""
+    stated = [(row.id, each) for row in result.faults for each in row.expectations]
+    broken = [(fault, each) for fault, each in stated if each.status == "violated"]
+    if broken:
+        print_table(
+            console,
+            "What fault models expect always, and what struck requests broke",
+            [
+                Column(name="fault model"),
+                Column(name="always"),
+                Column(name="broken by", right=True),
+                Column(name="blamed", right=True),
+                Column(name="scripted", right=True),
+                Column(name="first", right=True),
+                Column(name="unscripted", right=True),
+            ],
+            [
+                [
+                    fault,
+                    Text(visible(each.name), style="red"),
+                    f"{each.count:,} of {each.struck:,}",
+                    f"{each.blamed:,}" if each.blamed else SEPARATOR,
+                    f"{each.scripted:,}" if each.scripted else SEPARATOR,
+                    str(each.first_index),
+                    SEPARATOR if each.first_unscripted is None else str(each.first_unscripted),
+                ]
+                for fault, each in broken
+            ],
+        )
+    elif any(each.status == "held" for _, each in stated):
+        print_lines(console, Text("what fault models expect always held for every struck request"))
+    unreached = [f"{each.name} ({fault})" for fault, each in stated if each.status == "not reached"]
+    if unreached:
+        print_hanging(
+            console, Text("expected sometimes, and never reached: "), ", ".join(unreached), style="yellow", indent=2
+        )
+    if stated:
         console.print()
 
 

@@ -12,7 +12,7 @@ from pagerproof.scenario.added import Added, Find
 from pagerproof.scenario.find import find_scenario, resolve, scenario_ids, shipped_folder
 from pagerproof.scenario.load import load_file
 from pagerproof.scenario.schema import Scenario
-from pagerproof.services import NAMES, builtin_services
+from pagerproof.services import make_services, service_names
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.services.own_sections import own_services
 
@@ -31,7 +31,8 @@ def added_services(
     def find(name: str) -> Path:
         return resolve(path, name, folder=folder)
 
-    return [each for source in sources for each in source(scenario, find) if each.name not in NAMES]
+    taken = service_names()
+    return [each for source in sources for each in source(scenario, find) if each.name not in taken]
 
 
 def scenario_services(
@@ -43,7 +44,7 @@ def scenario_services(
     """
     sections = scenario.services
     added = {each.name: each for each in added_services(scenario, path, folder=folder, sources=sources)}
-    services = builtin_services({name: section for name, section in sections.items() if name not in added})
+    services = make_services({name: section for name, section in sections.items() if name not in added})
     for name, each in added.items():
         services[name] = each.make(each.parameters.model_validate(sections.get(name, {})))
     return services

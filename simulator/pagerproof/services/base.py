@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pagerproof.events import LEDGER
 from pagerproof.model import Answer, LedgerEntry, Operation
-from pagerproof.protocols import Call, Directory, Respond, World
+from pagerproof.protocols import Call, Directory, Note, Respond, World
 from pagerproof.resources import Pool
 from pagerproof.rng import standard_normal, sub_key
 from pagerproof.scenario.schema import Seconds, Strict
@@ -53,6 +53,7 @@ class SimulatedService:
     remembers_keys: ClassVar[bool] = False
     checks_all: ClassVar[bool] = False  # `unusable` is asked about every call's arguments
     document_prefixes: ClassVar[Mapping[str, str]] = {}
+    own_operations: ClassVar[Sequence[Operation]] = ()  # of a plug-in's service; ours stand in the catalogue
 
     answer_limit_s = math.inf  # the caller is answered by then, whatever becomes of the work
     run_limit_s = math.inf  # the work itself is cut and rolled back
@@ -64,7 +65,8 @@ class SimulatedService:
 
     def operation_table(self) -> Mapping[str, Operation]:
         """Return the operations by full name; the catalogue has those of the built-in services."""
-        return operations_of(self.name)
+        own = {operation.full_name: operation for operation in self.own_operations}
+        return own or operations_of(self.name)
 
     def handler_of(self, operation: Operation) -> Callable[[Job], Answer]:
         """Return what does the work of an operation."""
@@ -117,6 +119,7 @@ class SimulatedService:
             self._schedule(self.parameters.refusal, self._refuse, job, self.overloaded(job))
             return
         job.ticket = ticket
+        job.queued_s = self._now()
         if self.answer_limit_s < math.inf:
             job.early = self._schedule(self.answer_limit_s, self._answer_early, job)
 
@@ -131,6 +134,7 @@ class SimulatedService:
         if self.parameters.leak_connections or job.disturbed.leak_connection:
             self._leaked += 1
         if job.ticket is not None and job.ticket.cancel():
+            self._note_wait(job)
             # In an event of its own: whoever abandons is in the middle of something.
             self._schedule(0.0, self._refuse, job, None)
 
@@ -308,8 +312,14 @@ class SimulatedService:
             self._pool.hold(wanted.hold_worker_s)
         return wanted.fail_before
 
+    def _note_wait(self, job: Job) -> None:
+        call = job.call
+        call.case.noted += (Note("queued", self.name, call.number, self._now() - job.queued_s),)
+
     def _start(self, job: Job) -> None:
-        job.ticket = None
+        if job.ticket is not None:
+            self._note_wait(job)
+            job.ticket = None
         plan = job.plan
         duration_s = self.service_s(job)
         if plan.lock:
@@ -317,6 +327,8 @@ class SimulatedService:
             if type(entity) is str:
                 if entity in self._locks:
                     job.blocked = True
+                    if not isinstance(self._locks[entity], Job):
+                        job.call.case.noted += (Note("met a lock left behind", self.name, job.call.number),)
                     duration_s = self.parameters.refusal
                 else:
                     job.lock = entity

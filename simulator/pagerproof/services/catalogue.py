@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from pagerproof.model import Operation
@@ -192,8 +192,14 @@ _ALL = (
     ),
 )
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType({operation.full_name: operation for operation in _ALL})
-"""Every operation by its full name, in a fixed order."""
+_by_name = {operation.full_name: operation for operation in _ALL}
+OPERATIONS: Mapping[str, Operation] = MappingProxyType(_by_name)
+"""Every operation by its full name, in a fixed order; those of plug-ins come after our own."""
+
+
+def add_operations(operations: Iterable[Operation]) -> None:
+    """Let the operations of a plug-in's service be known."""
+    _by_name.update((operation.full_name, operation) for operation in operations)
 
 
 def operations_of(service: str) -> Mapping[str, Operation]:

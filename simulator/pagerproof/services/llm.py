@@ -188,6 +188,11 @@ class LlmService(SimulatedService):
         self._rejected = 0
         self._requests = Bucket(parameters.requests_per_minute) if parameters.requests_per_minute else None
         self._tokens = Bucket(parameters.tokens_per_minute) if parameters.tokens_per_minute else None
+        # Plain attributes, asked at every call: what a pydantic model holds costs several times as much to read.
+        self._context_window = parameters.context_window
+        self._reasoning_tokens = parameters.reasoning_tokens
+        self._usd_per_token_in = parameters.usd_per_token_in
+        self._usd_per_token_out = parameters.usd_per_token_out
         self._has_limits = self._requests is not None or self._tokens is not None
         self._before_id = b'{"id":"chatcmpl-'
         self._before_message = (
@@ -315,7 +320,10 @@ class LlmService(SimulatedService):
         arguments = job.arguments
         call = job.call
         try:
-            conversation = Conversation(arguments.get("messages"))
+            messages = arguments.get("messages")
+            conversation = call.case.conversation
+            if conversation is None or not conversation.goes_on(messages):
+                conversation = call.case.conversation = Conversation(messages)
         except TypeError as error:
             return _Spoken(_error(400, str(error), "invalid_request_error", None, "messages"), call.key)
         tools: Any = arguments.get("tools")
@@ -330,8 +338,8 @@ class LlmService(SimulatedService):
                 argument, message = complaint(job.plan.operation, arguments)
                 return _Spoken(_error(400, message, "invalid_request_error", None, argument), call.key)
         tokens_in = _prompt_tokens(conversation, tools)
-        if tokens_in + max_tokens > self.parameters.context_window:
-            return _Spoken(_too_long(self.parameters.context_window, tokens_in, max_tokens), call.key)
+        if tokens_in + max_tokens > self._context_window:
+            return _Spoken(_too_long(self._context_window, tokens_in, max_tokens), call.key)
         forced = ""
         if job.disturbed is not UNDISTURBED:
             extra = job.disturbed.extra
@@ -353,7 +361,7 @@ class LlmService(SimulatedService):
         if 0 < max_tokens < visible:
             _cut(move, max_tokens * _CHARACTERS_PER_TOKEN)
             visible = max_tokens
-        tokens_out = visible + self.parameters.reasoning_tokens
+        tokens_out = visible + self._reasoning_tokens
         answer = Answer(200, dict(_HEADERS), self._body(move, key, tokens_in, tokens_out))
         # Four arguments that are all of their types: the messages and these three, and no unknown one.
         return _Spoken(answer, key, tokens_in, tokens_out, sound and len(arguments) == 4)
@@ -384,11 +392,10 @@ class LlmService(SimulatedService):
     # -- accounts ----------------------------------------------------------------------------------------------------
 
     def _bill(self, job: Job, spoken: _Spoken) -> None:
-        parameters: LlmParameters = self.parameters
         case = job.call.case
         tokens_in = spoken.tokens_in
         tokens_out = spoken.tokens_out
-        cost = tokens_in * parameters.usd_per_token_in + tokens_out * parameters.usd_per_token_out
+        cost = tokens_in * self._usd_per_token_in + tokens_out * self._usd_per_token_out
         case.tokens_in += tokens_in
         case.tokens_out += tokens_out
         case.cost_usd += cost
@@ -451,8 +458,7 @@ def _generation_s(profile: LatencyProfile, key: int, tokens_out: int) -> float:
 
 def _prompt_tokens(conversation: Conversation, tools: Sequence[Any]) -> int:
     characters = conversation.characters + _TOOL_CALL_CHARACTERS * conversation.calls
-    messages = len(conversation.messages)
-    return characters // _CHARACTERS_PER_TOKEN + _MESSAGE_TOKENS * messages + _TOOL_TOKENS * len(tools)
+    return characters // _CHARACTERS_PER_TOKEN + _MESSAGE_TOKENS * conversation.count + _TOOL_TOKENS * len(tools)
 
 
 def _estimate(arguments: Mapping[str, Any]) -> int:
