@@ -14,7 +14,8 @@ class Case:
 
     `log` is the request's canonical event log. `effects` are its ledger entries in order of commit. `pending` counts
     the pieces of work that services still do for it. `payloads` is None unless this request is being watched
-    (replay): then bodies by call number: (call, side, bytes) with side "asked", "service" or "agent".
+    (replay): then bodies by call number: (call, side, bytes) with side "asked", "service" or "agent". `own_records`
+    is what a service with a database of its own keeps for this request alone, by the service's name.
     """
 
     __slots__ = (
@@ -30,6 +31,7 @@ class Case:
         "model_calls",
         "occurrences",
         "on_idle",
+        "own_records",
         "payloads",
         "pending",
         "reply",
@@ -52,6 +54,7 @@ class Case:
         self.decisions: list[Decision] = []
         self.occurrences: dict[int, int] = {}
         self.payloads: list[tuple[int, str, bytes]] | None = None
+        self.own_records: dict[str, dict[tuple[str, str], dict[str, Any]]] | None = None
         self.pending = 0
         self.on_idle: Callable[[], None] | None = None
         self.calls = 0

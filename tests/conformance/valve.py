@@ -98,6 +98,7 @@ class FakeDesk:
             customer_email="ann@example.org",
             text=text or f"I want my money back for order 45{index:08d}.",
         )
+        self.operations: Mapping[str, Operation] = OPERATIONS
         self.tools: Toolbox = toolbox
         self.model: Model = model if model is not None else ScriptedModel([])
         self.virtual = FakeClock()

@@ -21,7 +21,7 @@ import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -30,7 +30,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, Final, Protocol
 
 from pagerproof.errors import AgentCannotLoad, Problem
-from pagerproof.model import Reply, ReplyStatus, Request
+from pagerproof.model import Operation, Reply, ReplyStatus, Request
 from pagerproof.tools import Clock, Desk, Model, Toolbox, Valve
 from pagerproof.valves import stack
 
@@ -38,6 +38,7 @@ BUILTIN_AGENTS: Final = MappingProxyType(
     {
         "hardened": "pagerproof.agents.hardened:Hardened",
         "vendor_demo": "pagerproof.agents.vendor_demo:handle",
+        "tool_caller": "pagerproof.agents.tool_caller:handle",
     }
 )
 """The shipped reference agents by name."""
@@ -338,13 +339,14 @@ class _AgentOf:
 class _ValvedDesk:
     """A desk whose tools stand behind valves."""
 
-    __slots__ = ("_desk", "clock", "mark", "model", "note", "request", "tools")
+    __slots__ = ("_desk", "clock", "mark", "model", "note", "operations", "request", "tools")
 
     def __init__(self, desk: Desk, valves: Sequence[Valve]) -> None:
         self._desk = desk
         self.request: Request = desk.request
         self.model: Model = desk.model
         self.clock: Clock = desk.clock
+        self.operations: Mapping[str, Operation] = desk.operations
         self.note = desk.note
         self.mark = desk.mark
         self.tools: Toolbox = stack(desk.tools, desk, valves)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -28,7 +29,11 @@ class RequestStopped(BaseException):
 
 
 class Boundary:
-    """What all requests of a run share on the way to the services."""
+    """What all requests of a run share on the way to the services.
+
+    `offered` are the tools that agents are told of: those of the services named by `offers` (None: of all), without
+    the model's own.
+    """
 
     def __init__(
         self,
@@ -38,6 +43,7 @@ class Boundary:
         services: Mapping[str, Service],
         injector: Injector,
         limits: Limits,
+        offers: Collection[str] | None = None,
     ) -> None:
         self.loop = loop
         self.seed = seed
@@ -49,6 +55,13 @@ class Boundary:
             for name, operation in service.operations.items():
                 self.services[name] = service
                 self.operations[name] = operation
+        self.offered: Mapping[str, Operation] = MappingProxyType(
+            {
+                name: each
+                for name, each in self.operations.items()
+                if name != _CHAT and (offers is None or each.service in offers)
+            }
+        )
         self.watched: set[int] = set()
 
     def toolbox(self, case: Case) -> CaseToolbox:

@@ -211,7 +211,7 @@ class Simulation:
     async def _work(self, case: Case) -> None:
         _entropy_here.set(_Entropy(self._boundary.seed, case.index))
         toolbox = self._boundary.toolbox(case)
-        desk = SimulatedDesk(case, toolbox, self._clock, self._loop)
+        desk = SimulatedDesk(case, toolbox, self._clock, self._loop, self._boundary.offered)
         case.reply = checked_reply(await self._agent.handle(case.request, desk))
 
     def _answered(self, task: asyncio.Task[None]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pagerproof.model import Finding, Outcome, ReplyStatus, Verdict
 from pagerproof.oracles.damage import DamagedData
+from pagerproof.oracles.end_state import EndState
 from pagerproof.oracles.ending import Ending
 from pagerproof.oracles.ledger import LedgerReconciliation
 from pagerproof.oracles.repetition import Repetition
@@ -82,7 +83,7 @@ def _tags(findings: Iterable[Finding], besides: str = "") -> tuple[str, ...]:
     return tuple(dict.fromkeys(finding.mode for finding in findings if finding.mode != besides))
 
 
-ORACLES: tuple[Oracle, ...] = (LedgerReconciliation(), ToldFacts(), Repetition(), DamagedData(), Ending())
+ORACLES: tuple[Oracle, ...] = (LedgerReconciliation(), EndState(), ToldFacts(), Repetition(), DamagedData(), Ending())
 """The built-in oracles, in the order in which they are asked."""
 
 _BUILT_IN = Judge(ORACLES)

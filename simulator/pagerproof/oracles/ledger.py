@@ -111,6 +111,8 @@ class LedgerReconciliation:
         expected = expectation.effects
         effects = case.effects
         reply = case.reply
+        if expectation.end_state is not None:
+            return ()  # the oracle `end_state` judges it
         if expectation.decline:
             return self._must_decline(case, reply)
         if reply is not None and reply.status is ReplyStatus.DONE:

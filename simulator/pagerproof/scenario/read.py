@@ -16,7 +16,7 @@ from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.model import Operation
 from pagerproof.scenario.find import find_intents, resolve
 from pagerproof.scenario.load import Loaded, load_file
-from pagerproof.scenario.schema import FaultUse, Patience, RequestOverride, Scenario
+from pagerproof.scenario.schema import FaultUse, Patience, RequestOverride, Scenario, Workload
 from pagerproof.scenario.words import listed, nearest, plain_words
 
 __all__ = ["Known", "read_scenario", "resolve"]
@@ -129,8 +129,33 @@ def _patience(patience: Patience) -> Iterator[Mistake]:
         yield (*at, "sigma"), f"the distribution '{patience.dist}' has no use for 'sigma'", "key"
 
 
+_NOT_WITH_TAU2: Final = ("abcd", "intents", "edge_cases", "locales", "customers_per_locale")
+
+
+def _tau2(workload: Workload, path: Path, known: Known) -> Iterator[Mistake]:
+    """What only a folder of tau2-bench has a use for, and what it has none for."""
+    if workload.tau2 is None:
+        for key in ("tools", "state"):
+            if key in workload.model_fields_set:
+                yield ("workload", key), f"'{key}' belongs to 'tau2', which is not given", "key"
+        return
+    for key in _NOT_WITH_TAU2:
+        if key in workload.model_fields_set:
+            yield (
+                ("workload", key),
+                f"'{key}' has no effect with 'tau2': its tasks are asked as they are written",
+                "key",
+            )
+    try:
+        resolve(path, workload.tau2, folder=known.folder)
+    except UsageError as error:
+        hint = "name a domain folder of tau2-bench (data/tau2/domains/retail); it holds db.json and tasks.json"
+        yield ("workload", "tau2"), f"{error}: {hint}", "value"
+
+
 def _workload(scenario: Scenario, known: Known, path: Path) -> Iterator[Mistake]:
     workload = scenario.workload
+    yield from _tau2(workload, path, known)
     if workload.abcd is not None:
         if "intents" in workload.model_fields_set:
             yield ("workload", "intents"), "'abcd' replaces the intents: give one of the two", "key"
@@ -164,7 +189,9 @@ def _intents_file(name: str, scenario_path: Path, known: Known) -> Iterator[Mist
 
 def _checks_intents(scenario: Scenario, known: Known) -> bool:
     workload = scenario.workload
-    return bool(known.intents) and workload.abcd is None and workload.intents == "contact_center"
+    return (
+        bool(known.intents) and workload.abcd is None and workload.tau2 is None and workload.intents == "contact_center"
+    )
 
 
 def _override(index: int, override: RequestOverride, scenario: Scenario, known: Known) -> Iterator[Mistake]:

@@ -58,7 +58,7 @@ class SimulatedService:
 
     def __init__(self, parameters: ServiceParameters | None = None) -> None:
         self.parameters: Any = self.Parameters() if parameters is None else parameters
-        self.operations: Mapping[str, Operation] = operations_of(self.name)
+        self.operations: Mapping[str, Operation] = self.offered()
         self._plans = {each.name: self._plan(each) for each in self.operations.values()}
 
     def open(self, world: World) -> None:
@@ -80,6 +80,10 @@ class SimulatedService:
         self._issued = {each.effect_kind: 0 for each in self.operations.values() if each.writes}
         self._gauges = self._gauge_table()
         self._admits_all = self.admits_all()
+
+    def offered(self) -> Mapping[str, Operation]:
+        """Return the operations by full name."""
+        return operations_of(self.name)
 
     def capacity(self) -> int:
         """Return how many jobs are worked on at once."""
@@ -190,6 +194,10 @@ class SimulatedService:
         missing = job.arguments.get(argument) is None or argument not in job.plan.operation.arguments
         return self.problem(400 if missing else 422, "invalid_argument", message)
 
+    def neighbours(self, arguments: Mapping[str, Any], places: int) -> Mapping[str, Any]:
+        """Return the arguments with each record that they name replaced by the one so many places on."""
+        return neighbour(self.directory, arguments, places)
+
     def document(self, job: Job) -> str:
         """Return the number of the document that this write issues.
 
@@ -286,7 +294,7 @@ class SimulatedService:
         job.disturbed = wanted
         if wanted.record_of is not False:
             places = 1 if wanted.record_of is True else int(wanted.record_of)
-            job.arguments = neighbour(self.directory, job.arguments, places)
+            job.arguments = self.neighbours(job.arguments, places)
         if wanted.commit is False:
             job.applies = False
         if wanted.hold_worker_s > 0.0:
