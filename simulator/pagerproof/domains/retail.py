@@ -318,7 +318,7 @@ def zip_of(names: Sequence[str], values: Sequence[str]) -> Iterator[tuple[str, s
 # --- what has to go before a gold action that the tasks do not list
 
 
-def before(db: Records, name: str, arguments: Mapping[str, Any], done: Sequence[Action]) -> list[Action]:
+def before(db: Records, name: str, arguments: Mapping[str, Any], done: Sequence[Action], text: str) -> list[Action]:
     """Return the reads that the policy demands before a write: who is it, and how does the order stand."""
     if name not in TOOLS or not getattr(TOOLS[name], "writes", ""):
         return []
@@ -329,7 +329,10 @@ def before(db: Records, name: str, arguments: Mapping[str, Any], done: Sequence[
     if user is not None and not any(each.startswith("find_user_id") for each, _ in done):
         names = user["name"]
         who = {"first_name": names["first_name"], "last_name": names["last_name"], "zip": user["address"]["zip"]}
-        reads.append(("find_user_id_by_name_zip", who))
+        by_email = user["email"] in text
+        reads.append(
+            ("find_user_id_by_email", {"email": user["email"]}) if by_email else ("find_user_id_by_name_zip", who)
+        )
     look = ("get_order_details", {"order_id": order_id})
     if order is not None and look not in done:
         reads.append(look)

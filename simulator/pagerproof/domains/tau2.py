@@ -221,12 +221,14 @@ class _TaskReader:
             raise _Mistake(f"action {identity} {name}: the argument {missing[0]!r} is missing")
         return name, arguments
 
-    def _carry_out(self, actions: Sequence[Action]) -> tuple[tuple[Done, ...], list[LedgerEntry], tuple[str, ...]]:
+    def _carry_out(
+        self, actions: Sequence[Action], text: str
+    ) -> tuple[tuple[Done, ...], list[LedgerEntry], tuple[str, ...]]:
         kept: Kept = {}
         path: list[Done] = []
         entries: list[LedgerEntry] = []
         refused: list[str] = []
-        for name, arguments in self._with_reads(actions, kept, path):
+        for name, arguments in self._with_reads(actions, kept, path, text):
             tool = self._toolset.tools[name]
             records = Records(self._tables, kept)
             try:
@@ -244,12 +246,12 @@ class _TaskReader:
                 raise _Mistake(f"action {name} changes records and is not marked with @writes")
         return tuple(path), entries, tuple(refused)
 
-    def _with_reads(self, actions: Sequence[Action], kept: Kept, path: Sequence[Done]) -> Iterator[Action]:
+    def _with_reads(self, actions: Sequence[Action], kept: Kept, path: Sequence[Done], text: str) -> Iterator[Action]:
         """Yield the actions, each after the reads that the tools' `before` wants for it."""
         for name, arguments in actions:
             if self._toolset.before is not None:
                 done = [(each.name, each.arguments) for each in path]
-                yield from self._toolset.before(Records(self._tables, kept), name, arguments, done)
+                yield from self._toolset.before(Records(self._tables, kept), name, arguments, done, text)
             yield name, arguments
 
     def _entry(self, tool: Tool, arguments: Mapping[str, Any], records: Records) -> LedgerEntry:

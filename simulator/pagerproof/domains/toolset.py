@@ -8,8 +8,9 @@ line of its docstring describes it. It returns what the tool answers, as JSON va
 and LookupError for what is not there, with a message for the caller. A function that changes records is marked with
 `@writes("ARGUMENT")`, which names the argument that says what is changed. Nothing else may change records.
 
-A module may also offer `before(db, name, arguments, done)`, which returns the reads, as (name, arguments), that have to
-go before one gold action and that the data leaves out; `done` are the actions so far.
+A module may also offer `before(db, name, arguments, done, text)`, which returns the reads, as (name, arguments), that
+have to go before one gold action and that the data leaves out; `done` are the actions so far, `text` is what the
+customer was told to say.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Toolset:
     """All tools of a domain. `files` are those that hold their code, where they are the user's."""
 
     tools: Mapping[str, Tool]
-    before: Callable[[Records, str, Mapping[str, Any], Sequence[Action]], Iterable[Action]] | None = None
+    before: Callable[[Records, str, Mapping[str, Any], Sequence[Action], str], Iterable[Action]] | None = None
     files: tuple[Path, ...] = ()
 
     def operations(self, service: str) -> Mapping[str, Operation]:
