@@ -11,7 +11,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from pagerproof.model import Answer, Request
+from pagerproof.model import Answer, Operation, Request
+from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.tools import (
     BadAnswer,
     Clock,

@@ -29,6 +29,7 @@ LOCALE: Final = "en_US"
 _FIELDS: Final = ("known_info", "reason_for_call", "task_instructions")
 _TELLING: Final = 3  # characters that a value needs before finding it in a text means anything
 
+_VERBS: Final = "asks?|tells?|told|gives?|gave|offers?|provides?|lets?|allows?|wants"
 _FIRST_PERSON: Final = (
     (r"\byou are\b", "I am"),
     (r"\byou're\b", "I'm"),
@@ -37,7 +38,7 @@ _FIRST_PERSON: Final = (
     (r"\byourself\b", "myself"),
     (r"\byours\b", "mine"),
     (r"\byour\b", "my"),
-    (r"\b(to|for|with|from|of|at|about|asks?|tells?|told|gives?|gave|offers?|provides?|lets?|allows?|wants) you\b", r"\1 me"),
+    (rf"\b(to|for|with|from|of|at|about|{_VERBS}) you\b", r"\1 me"),
     (r"\byou (?=name\b)", "my "),
     (r"\byou\b", "I"),
 )  # fmt: skip
