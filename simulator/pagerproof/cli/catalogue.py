@@ -198,7 +198,7 @@ def _oracles(_: Path) -> Iterator[Entry]:
         yield Entry(kind="oracles", name=info.name, title=info.summary, parts=info.modes)
 
 
-def _services(_: Path) -> Iterator[Entry]:
+def _services(folder: Path) -> Iterator[Entry]:
     from pagerproof.services import NAMES, builtin_services
     from pagerproof.services.catalogue import operations_of
 
@@ -207,6 +207,30 @@ def _services(_: Path) -> Iterator[Entry]:
         title = _first_line(inspect.getdoc(type(made[name])) or "")
         operations: Mapping[str, Any] = operations_of(name)
         yield Entry(kind="services", name=name, title=title, parts=tuple(operations))
+    yield from _added_services(folder)
+
+
+def _added_services(folder: Path) -> Iterator[Entry]:
+    """Yield what the scenarios of the working folder add, one entry per name and scenario; runs nobody's code."""
+    from pagerproof.scenario.load import shown_path
+    from pagerproof.services.added import added_services, own_scenarios
+
+    for path, scenario in own_scenarios(folder):
+        for each in added_services(scenario, path, folder=folder):
+            parts: tuple[str, ...] = ()
+            broken = ""
+            title = f"{each.title} ({shown_path(path)})"
+            if each.runs_code:
+                title += ": its code is imported when the scenario runs"
+            else:
+                try:
+                    made = each.make(each.parameters.model_validate(scenario.services.get(each.name, {})))
+                    parts = tuple(made.operations)
+                except (UsageError, ValueError) as error:
+                    broken = _first_line(str(error))
+            yield Entry(
+                kind="services", name=each.name, title=title, path=path, origin="yours", parts=parts, broken=broken
+            )
 
 
 def _valves(_: Path) -> Iterator[Entry]:

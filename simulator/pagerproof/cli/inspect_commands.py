@@ -297,22 +297,32 @@ def _show_oracle(console: Console, entry: Entry) -> None:
 
 def _show_service(console: Console, entry: Entry) -> None:
     from pagerproof.services import builtin_services, parameter_models
+    from pagerproof.services.added import operations_around
     from pagerproof.services.catalogue import operations_of
 
+    if entry.origin == "yours":
+        _heading(console, entry, entry.title)
+        known = operations_around(Path.cwd())
+        _show_operations(console, [known[part] for part in entry.parts if part in known])
+        return
     service = builtin_services()[entry.name]
     _heading(console, entry, entry.title)
     rest = (inspect.getdoc(type(service)) or "").partition("\n")[2].strip()
     if rest:
         console.print()
         _paragraphs(console, rest)
-    print_lines(console, Text("Operations", style="bold"))
-    for operation in operations_of(entry.name).values():
-        print_hanging(console, Text(f"  {operation.full_name}"), signature_of(operation), indent=6)
-        leaves = f" Leaves {operation.effect_kind} in the ledger." if operation.writes else ""
-        print_hanging(console, Text("      "), operation.summary + leaves, style="dim")
+    _show_operations(console, operations_of(entry.name).values())
     _section(console, "Parameters (services: in a scenario)")
     for name, field in parameter_models()[entry.name].model_fields.items():
         print_hanging(console, Text(f"  {name} = {shown_default(field)}  "), field.description or "", indent=6)
+
+
+def _show_operations(console: Console, operations: Iterable[Operation]) -> None:
+    print_lines(console, Text("Operations", style="bold"))
+    for operation in operations:
+        print_hanging(console, Text(f"  {operation.full_name}"), signature_of(operation), indent=6)
+        leaves = f" Leaves {operation.effect_kind} in the ledger." if operation.writes else ""
+        print_hanging(console, Text("      "), operation.summary + leaves, style="dim")
 
 
 def signature_of(operation: Operation) -> str:
@@ -473,8 +483,9 @@ def _check_scenario(path: Path) -> str:
 
 def _check_fault_model(path: Path) -> str:
     from pagerproof.experiment.plan import read_fault_model
+    from pagerproof.services.added import operations_around
 
-    return read_fault_model(path).id
+    return read_fault_model(path, operations_around(Path.cwd())).id
 
 
 def _check_intents(path: Path) -> str:

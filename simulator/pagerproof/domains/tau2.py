@@ -17,14 +17,16 @@ from typing import Any, Final
 
 from pagerproof.domains import retail
 from pagerproof.domains.records import Kept, Record, Records, Tables
-from pagerproof.domains.toolset import Action, Find, Tool, Toolset, load_toolset, toolset_of
+from pagerproof.domains.toolset import Action, Find, Tool, Toolset, file_of, load_toolset, toolset_of
 from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.model import WAS, ExpectedEffect, LedgerEntry, end_state_of
 from pagerproof.scenario.words import nearest
 
 _BUILT_IN: Final = {"retail": retail}
 _NOT_ACTIONS: Final = "NL_ASSERTION"
-_EFFECT_KEYS: Final = ("name", "arguments")
+_WANTED: Final = (
+    "workload.tau2 names a domain folder of tau2-bench (data/tau2/domains/retail), with db.json and tasks.json"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,39 +66,54 @@ class Domain:
     tables: Tables
     toolset: Toolset
     tasks: tuple[Task, ...]
-    files: tuple[Path, ...]
+
+
+def find_folder(given: str, find: Find) -> Path:
+    """Return the domain folder that a scenario names. Raises UsageError."""
+    try:
+        folder = find(given)
+    except UsageError as error:
+        raise UsageError(f"{error}: {_WANTED}") from None
+    if not folder.is_dir():
+        raise UsageError(f"'{given}' is not a folder: {_WANTED}")
+    return folder
+
+
+def domain_name(folder: Path) -> str:
+    """Return the name of the domain in a folder. Raises InvalidFile."""
+    return _domain_name(_tasks(folder), folder / "tasks.json")
+
+
+def domain_files(folder: Path, tools: str | None, find: Find) -> tuple[Path, ...]:
+    """Return the files that decide what a domain is: its data, and the user's own tools."""
+    own = None if tools is None else file_of(tools, find)
+    return (folder / "db.json", folder / "tasks.json", *(() if own is None else (own,)))
 
 
 def load_domain(folder: Path, tools: str | None, find: Find) -> Domain:
     """Return the domain in a tau2-bench data folder; `tools` as `load_toolset` takes it, None for those we ship.
 
-    Raises UsageError for the folder and the tools, InvalidFile with the task's id for what is wrong in its files.
+    Raises UsageError for the tools, InvalidFile with the task's id for what is wrong in the folder's files.
     """
-    if not folder.is_dir():
-        raise UsageError(
-            f"workload.tau2: {folder} is not a folder; it should be a domain folder of tau2-bench, which holds "
-            "db.json and tasks.json"
-        )
-    tables = _tables(folder / "db.json")
-    tasks_file = folder / "tasks.json"
-    raw = _read(tasks_file)
-    if not isinstance(raw, list) or not raw:
-        raise _wrong(tasks_file, "should hold a list of tasks")
-    name = _domain_name(raw, tasks_file)
+    raw = _tasks(folder)
+    name = _domain_name(raw, folder / "tasks.json")
     if tools is None and name not in _BUILT_IN:
         raise UsageError(
-            f"workload.tools: {name!r} has no tools of ours (only {', '.join(_BUILT_IN)} has): name a module of "
-            "your own as module or module:attribute; pagerproof.domains.toolset says what it must offer"
+            f"there are no tools of ours for the domain {name!r}, only for {', '.join(_BUILT_IN)}: name a module of "
+            "your own under workload.tools; the docstring of pagerproof.domains.toolset says what it must offer"
         )
     toolset = toolset_of(_BUILT_IN[name]) if tools is None else load_toolset(tools, find)
-    reader = _TaskReader(name, tables, toolset, tasks_file)
-    return Domain(
-        name=name,
-        tables=tables,
-        toolset=toolset,
-        tasks=reader.read_all(raw),
-        files=(folder / "db.json", tasks_file, *toolset.files),
-    )
+    tables = _tables(folder / "db.json")
+    tasks = _TaskReader(name, tables, toolset, folder / "tasks.json").read_all(raw)
+    return Domain(name=name, tables=tables, toolset=toolset, tasks=tasks)
+
+
+def _tasks(folder: Path) -> list[Any]:
+    file = folder / "tasks.json"
+    raw = _read(file)
+    if not isinstance(raw, list) or not raw:
+        raise _wrong(file, "should hold a list of tasks")
+    return raw
 
 
 def _tables(file: Path) -> Tables:
@@ -116,9 +133,7 @@ def _read(file: Path) -> Any:
     try:
         text = file.read_text("utf-8-sig")
     except FileNotFoundError:
-        raise _wrong(
-            file, "there is no such file; a domain folder of tau2-bench holds db.json and tasks.json"
-        ) from None
+        raise _wrong(file, "there is no such file; a domain folder of tau2-bench holds it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise _wrong(file, f"cannot be read: {error}") from None
     try:

@@ -2,11 +2,11 @@
 
 What a tools module must offer, under the attribute that was named or else `TOOLS`: a mapping from tool names to
 functions. A function's first parameter is the database (`pagerproof.domains.records.Records`); the others are the
-tool's arguments, annotated `str`, `int`, `float`, `bool`, `list` or `dict`; those with a default are optional, and only a text
-argument with a default may be empty. The first
-line of its docstring describes it. It returns what the tool answers, as JSON values; it raises ValueError to refuse
-and LookupError for what is not there, with a message for the caller. A function that changes records is marked with
-`@writes("ARGUMENT")`, which names the argument that says what is changed. Nothing else may change records.
+tool's arguments, annotated `str`, `int`, `float`, `bool`, `list` or `dict`. Those with a default are optional, and only
+a text argument with a default may be empty. The first line of its docstring describes it. It returns what the tool
+answers, as JSON values; it raises ValueError to refuse and LookupError for what is not there, with a message for the
+caller. A function that changes records is marked with `@writes("ARGUMENT")`, which names the argument that says what is
+changed. Nothing else may change records.
 
 A module may also offer `before(db, name, arguments, done, text)`, which returns the reads, as (name, arguments), that
 have to go before one gold action and that the data leaves out; `done` are the actions so far, `text` is what the
@@ -21,7 +21,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Final, TypeVar
@@ -73,11 +73,10 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toolset:
-    """All tools of a domain. `files` are those that hold their code, where they are the user's."""
+    """All tools of a domain, and what goes before its gold actions."""
 
     tools: Mapping[str, Tool]
     before: Callable[[Records, str, Mapping[str, Any], Sequence[Action], str], Iterable[Action]] | None = None
-    files: tuple[Path, ...] = ()
 
     def operations(self, service: str) -> Mapping[str, Operation]:
         """Return the tools as operations of `service`, named `service.tool`; a write leaves an entry of its name."""
@@ -116,10 +115,7 @@ def load_toolset(spec: str, find: Find) -> Toolset:
     name, _, attribute = spec.partition(":")
     if not all(part.isidentifier() for part in (*name.split("."), attribute or "TOOLS")):
         raise UsageError(f"workload.tools: {spec!r} names no tools: write module or module:attribute")
-    try:
-        file = find(name.replace(".", "/") + ".py")
-    except UsageError:
-        file = None
+    file = file_of(spec, find)
     with _import_path(file, name):
         try:
             module = importlib.import_module(name)
@@ -131,8 +127,15 @@ def load_toolset(spec: str, find: Find) -> Toolset:
             ) from None
         except Exception as error:  # whatever the user's module raises while it is imported is the user's to mend
             raise _not_importable(spec, error) from error
-    toolset = toolset_of(module, attribute or "TOOLS")
-    return replace(toolset, files=() if file is None else (file,))
+    return toolset_of(module, attribute or "TOOLS")
+
+
+def file_of(spec: str, find: Find) -> Path | None:
+    """Return the user's file that holds these tools, None where they are installed or nowhere."""
+    try:
+        return find(spec.partition(":")[0].replace(".", "/") + ".py")
+    except UsageError:
+        return None
 
 
 def _not_importable(spec: str, error: Exception) -> UsageError:

@@ -9,22 +9,25 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from pagerproof import __version__
 from pagerproof.agents.load import BUILTIN_AGENTS, LoadedAgent, load_agent
 from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.gates import check_expression
+from pagerproof.model import Operation
+from pagerproof.protocols import Service
 from pagerproof.scenario.fault_model import FaultModel
 from pagerproof.scenario.find import fault_model_ids, find_fault_model, find_intents, find_scenario
 from pagerproof.scenario.load import load_file, shown_path
 from pagerproof.scenario.read import Known, read_scenario, resolve
 from pagerproof.scenario.schema import FaultUse, Scenario
 from pagerproof.scenario.words import nearest
-from pagerproof.services import NAMES, builtin_services, parameter_models
+from pagerproof.services import NAMES, parameter_models
+from pagerproof.services.added import added_services, operations_by_name, scenario_services
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 from pagerproof.workload.edge_cases import EDGE_CASES
+from pagerproof.workload.tau2 import Tau2Workload
 
 _INTENTS = "scenarios/intents/"
 _ROOMS_THAT_ONLY_SHOW = frozenset({"cli", "reporting"})
@@ -33,7 +36,7 @@ _RECORDED_PACKAGES = ("simpy", "numpy", "faker", "pydantic", "orjson", "xxhash",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that decides a run's bytes."""
+    """Everything that decides a run's bytes. `operations` are those of all its services by full name."""
 
     scenario: Scenario
     scenario_path: Path
@@ -44,6 +47,11 @@ class Plan:
     faults: bool
     folder: Path
     fault_models: Mapping[str, FaultModel]
+    operations: Mapping[str, Operation]
+
+    def services(self) -> dict[str, Service]:
+        """Build every service of the scenario, built-in and added, by name and none of them opened yet."""
+        return scenario_services(self.scenario, self.scenario_path, folder=self.folder)
 
     def spec(self) -> PlanSpec:
         """Return what another process needs to make this plan again."""
@@ -69,12 +77,16 @@ class Plan:
         if self.agent.path is not None:
             files.add(self.agent.path)
         files.update(self._workload_files())
+        for each in added_services(self.scenario, self.scenario_path, folder=self.folder):
+            files.update(each.files)
         return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
 
     def _workload_files(self) -> Iterator[Path]:
         workload = self.scenario.workload
         if workload.arrivals.file is not None:
             yield self.find_workload_file(workload.arrivals.file)
+        if workload.tau2 is not None:
+            return  # its files are those of the service that it adds
         if workload.abcd is not None:
             yield from sorted(self.find_workload_file(workload.abcd).glob("*.json"))
         elif workload.intents.endswith((".yaml", ".yml")):
@@ -164,6 +176,7 @@ def make_plan(
     wanted = read.requests if requests is None else requests
     if wanted < 1:
         raise UsageError(f"--requests must be 1 or more, not {wanted}")
+    operations = operations_by_name(scenario_services(read, path, folder=folder))
     return Plan(
         scenario=read,
         scenario_path=path,
@@ -173,17 +186,18 @@ def make_plan(
         requests=wanted,
         faults=faults and bool(read.faults),
         folder=folder,
-        fault_models=_fault_models(read, folder) if faults else {},
+        fault_models=_fault_models(read, folder, operations) if faults else {},
+        operations=operations,
     )
 
 
-def _fault_models(scenario: Scenario, folder: Path) -> dict[str, FaultModel]:
+def _fault_models(scenario: Scenario, folder: Path, operations: Mapping[str, Operation]) -> dict[str, FaultModel]:
     """Load every fault model that the scenario uses. Raises InvalidFile with the mistakes of all of them."""
     models: dict[str, FaultModel] = {}
     problems: list[Problem] = []
     for name in dict.fromkeys(use.use for use in scenario.faults):
         try:
-            models[name] = read_fault_model(find_fault_model(name, folder=folder))
+            models[name] = read_fault_model(find_fault_model(name, folder=folder), operations)
         except InvalidFile as error:
             problems += error.problems
     if problems:
@@ -191,17 +205,18 @@ def _fault_models(scenario: Scenario, folder: Path) -> dict[str, FaultModel]:
     return models
 
 
-def read_fault_model(path: Path) -> FaultModel:
-    """Return the fault model in `path`, its target checked against the services. Raises InvalidFile."""
+def read_fault_model(path: Path, operations: Mapping[str, Operation] = OPERATIONS) -> FaultModel:
+    """Return the fault model in `path`, its target checked against these operations. Raises InvalidFile."""
     loaded = load_file(path, FaultModel)
     model = loaded.value
+    services = list(dict.fromkeys((*NAMES, *(each.service for each in operations.values()))))
     problems = []
     for number, glob in enumerate(model.target.service):
-        if not any(fnmatchcase(name, glob) for name in NAMES):
-            message = f"{glob!r} names no service{nearest(glob, NAMES)}"
+        if not any(fnmatchcase(name, glob) for name in services):
+            message = f"{glob!r} names no service{nearest(glob, services)}"
             problems.append(loaded.problem(("target", "service", number), message))
     names = [
-        each.name for each in OPERATIONS.values() if any(fnmatchcase(each.service, g) for g in model.target.service)
+        each.name for each in operations.values() if any(fnmatchcase(each.service, g) for g in model.target.service)
     ]
     for number, glob in enumerate(model.target.operation):
         if names and model.target.on_no_match == "fail" and not any(fnmatchcase(name, glob) for name in names):
@@ -223,28 +238,24 @@ def known(folder: Path) -> Known:
         intents=(),
         edge_cases=EDGE_CASES,
         folder=folder,
+        added=lambda scenario, path: added_services(scenario, path, folder=folder),
     )
 
 
-def workload_of(plan: Plan) -> BuiltWorkload:
+def workload_of(plan: Plan) -> BuiltWorkload | Tau2Workload:
     """Build the plan's workload. Raises UsageError and InvalidFile, which name the file."""
     try:
         return build_workload(
             plan.scenario.workload,
             seed=plan.seed,
             requests=plan.requests,
-            operations=OPERATIONS,
+            operations=plan.operations,
             resolve=plan.find_workload_file,
         )
     except InvalidFile:
         raise
     except UsageError as error:
         raise UsageError(f"{shown_path(plan.scenario_path)}: {error}") from error
-
-
-def services_of(plan: Plan) -> Mapping[str, Any]:
-    """Build the plan's services, none of them opened yet."""
-    return builtin_services(plan.scenario.services)
 
 
 def versions() -> dict[str, str]:

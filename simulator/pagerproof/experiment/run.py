@@ -10,7 +10,7 @@ from typing import Any
 from pagerproof.errors import AgentMisbehaved, Interrupted, PagerproofError
 from pagerproof.experiment.boundary import Boundary
 from pagerproof.experiment.interruption import Interruption
-from pagerproof.experiment.plan import Plan, services_of, versions, workload_of
+from pagerproof.experiment.plan import Plan, versions, workload_of
 from pagerproof.experiment.simulation import RunEnd, Simulation
 from pagerproof.experiment.stopwatch import perf_counter, process_time, utc_now_text
 from pagerproof.faults import FaultInjector
@@ -94,7 +94,7 @@ class Stage:
 def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -> Stage:
     """Build loop, workload, services and injector for one run. Raises UsageError and InvalidFile."""
     workload = workload_of(plan)
-    services: Mapping[str, Service] = services_of(plan)
+    services: Mapping[str, Service] = plan.services()
     loop = SimulationLoop()
     world = World(plan.seed, loop, workload.directory)
     for service in services.values():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Literal
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.model import Operation
+from pagerproof.scenario.added import Added
 from pagerproof.scenario.find import find_intents, resolve
 from pagerproof.scenario.load import Loaded, load_file
 from pagerproof.scenario.schema import FaultUse, Patience, RequestOverride, Scenario, Workload
@@ -39,9 +40,16 @@ _ARRIVAL_KEYS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 }
 
 
+def _adds_nothing(_scenario: Scenario, _path: Path) -> Sequence[Added]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the rest of the program offers to scenario files. An empty collection of names means: do not check."""
+    """What the rest of the program offers to scenario files. An empty collection of names means: do not check.
+
+    `added(scenario, path)` returns the services that a scenario adds to those in `service_parameters`.
+    """
 
     operations: Mapping[str, Operation]
     service_parameters: Mapping[str, type[BaseModel]]
@@ -53,6 +61,9 @@ class Known:
     fault_parameters: Mapping[str, Collection[str]] = field(default_factory=dict)  # by fault model, those it has
     folder: Path | None = None
     """The working folder; None is the process's."""
+    added: Callable[[Scenario, Path], Sequence[Added]] = _adds_nothing
+    unmade: frozenset[str] = frozenset()
+    """Added services that could not be made, so that their operations are not known."""
 
 
 def read_scenario(path: Path, known: Known, *, shown_as: str | None = None) -> Scenario:
@@ -67,7 +78,9 @@ def read_scenario(path: Path, known: Known, *, shown_as: str | None = None) -> S
 def check_scenario(loaded: Loaded[Scenario], known: Known) -> list[Problem]:
     """Return what is wrong with a scenario that its schema accepts, in the order of the file."""
     scenario = loaded.value
+    known, problems, unmakeable = _with_added(scenario, known, loaded.path)
     mistakes: list[Mistake] = [
+        *unmakeable,
         *_agent(scenario, known),
         *_arrivals(scenario, known, loaded.path),
         *_patience(scenario.workload.patience),
@@ -78,8 +91,31 @@ def check_scenario(loaded: Loaded[Scenario], known: Known) -> list[Problem]:
     ]
     for index, override in scenario.workload.requests.items():
         mistakes += _override(index, override, scenario, known)
-    problems = [loaded.problem(path, message, at=at) for path, message, at in mistakes]
-    return sorted(problems, key=lambda problem: (problem.line, problem.column))
+    here = [loaded.problem(path, message, at=at) for path, message, at in mistakes]
+    return sorted(here, key=lambda problem: (problem.line, problem.column)) + problems
+
+
+def _with_added(scenario: Scenario, known: Known, path: Path) -> tuple[Known, list[Problem], list[Mistake]]:
+    """Return what is known once the scenario's own services are there, and what kept any of them from being made."""
+    models, operations = dict(known.service_parameters), dict(known.operations)
+    problems: list[Problem] = []
+    mistakes: list[Mistake] = []
+    unmade: set[str] = set()
+    for each in known.added(scenario, path):
+        models[each.name] = each.parameters
+        section = json.dumps(scenario.services.get(each.name, {}))
+        try:
+            operations.update(each.make(each.parameters.model_validate_json(section, strict=True)).operations)
+        except ValidationError:
+            unmade.add(each.name)  # what is wrong with the section is said with the other sections
+        except InvalidFile as error:
+            unmade.add(each.name)
+            problems += error.problems
+        except UsageError as error:
+            unmade.add(each.name)
+            mistakes.append((each.place, str(error), "value"))
+    known = replace(known, service_parameters=models, operations=operations, unmade=frozenset(unmade))
+    return known, problems, mistakes
 
 
 def _unknown(what: str, name: str, names: Collection[str]) -> str:
@@ -132,7 +168,7 @@ def _patience(patience: Patience) -> Iterator[Mistake]:
 _NOT_WITH_TAU2: Final = ("abcd", "intents", "edge_cases", "locales", "customers_per_locale")
 
 
-def _tau2(workload: Workload, path: Path, known: Known) -> Iterator[Mistake]:
+def _tau2(workload: Workload) -> Iterator[Mistake]:
     """What only a folder of tau2-bench has a use for, and what it has none for."""
     if workload.tau2 is None:
         for key in ("tools", "state"):
@@ -146,16 +182,11 @@ def _tau2(workload: Workload, path: Path, known: Known) -> Iterator[Mistake]:
                 f"'{key}' has no effect with 'tau2': its tasks are asked as they are written",
                 "key",
             )
-    try:
-        resolve(path, workload.tau2, folder=known.folder)
-    except UsageError as error:
-        hint = "name a domain folder of tau2-bench (data/tau2/domains/retail); it holds db.json and tasks.json"
-        yield ("workload", "tau2"), f"{error}: {hint}", "value"
 
 
 def _workload(scenario: Scenario, known: Known, path: Path) -> Iterator[Mistake]:
     workload = scenario.workload
-    yield from _tau2(workload, path, known)
+    yield from _tau2(workload)
     if workload.abcd is not None:
         if "intents" in workload.model_fields_set:
             yield ("workload", "intents"), "'abcd' replaces the intents: give one of the two", "key"
@@ -247,6 +278,8 @@ def _faults(scenario: Scenario, known: Known) -> Iterator[Mistake]:
             seen[name] = number + 1
         yield from _fault_indices(at, fault, scenario.requests)
         for position, glob in enumerate(fault.operations):
+            if glob.partition(".")[0] in known.unmade:
+                continue
             if not any(fnmatchcase(operation, glob) for operation in known.operations):
                 message = f"{glob!r} names no operation{nearest(glob, known.operations)}"
                 yield (*at, "operations", position), message, "value"

@@ -58,8 +58,17 @@ class SimulatedService:
 
     def __init__(self, parameters: ServiceParameters | None = None) -> None:
         self.parameters: Any = self.Parameters() if parameters is None else parameters
-        self.operations: Mapping[str, Operation] = self.offered()
+        self.operations: Mapping[str, Operation] = self.operation_table()
         self._plans = {each.name: self._plan(each) for each in self.operations.values()}
+
+    def operation_table(self) -> Mapping[str, Operation]:
+        """Return the operations by full name; the catalogue has those of the built-in services."""
+        return operations_of(self.name)
+
+    def handler_of(self, operation: Operation) -> Callable[[Job], Answer]:
+        """Return what does the work of an operation."""
+        handler: Callable[[Job], Answer] = getattr(self, operation.name.replace(".", "_").lower())
+        return handler
 
     def open(self, world: World) -> None:
         """Begin a run: fresh state, empty ledger."""
@@ -80,10 +89,6 @@ class SimulatedService:
         self._issued = {each.effect_kind: 0 for each in self.operations.values() if each.writes}
         self._gauges = self._gauge_table()
         self._admits_all = self.admits_all()
-
-    def offered(self) -> Mapping[str, Operation]:
-        """Return the operations by full name."""
-        return operations_of(self.name)
 
     def capacity(self) -> int:
         """Return how many jobs are worked on at once."""
@@ -188,6 +193,11 @@ class SimulatedService:
     def cut_answer(self, job: Job) -> Answer:
         """Return what the caller gets when the work was cut at `run_limit_s`."""
         raise NotImplementedError
+
+    def unusable(self, job: Job) -> Answer | None:
+        """Return the answer to arguments that cannot be used, or None; asked unless they all have their plain types."""
+        argument, message = complaint(job.plan.operation, job.arguments)
+        return self.bad_argument(job, argument, message) if message else None
 
     def bad_argument(self, job: Job, argument: str, message: str) -> Answer:
         """Return the answer to a call whose argument cannot be used."""
@@ -355,9 +365,9 @@ class SimulatedService:
         if job.cut and job.disturbed.commit is not True:
             return self.cut_answer(job)
         if not fits(plan, job.arguments):
-            argument, message = complaint(plan.operation, job.arguments)
-            if message:
-                return self.bad_argument(job, argument, message)
+            unusable = self.unusable(job)
+            if unusable is not None:
+                return unusable
         key = job.call.idempotency_key
         try:
             if key is None or not plan.writes or not self.remembers_keys:
@@ -419,7 +429,7 @@ class SimulatedService:
         writes = operation.writes
         return Plan(
             operation=operation,
-            handler=getattr(self, operation.name.replace(".", "_").lower()),
+            handler=self.handler_of(operation),
             median_s=parameters.write_median if writes else parameters.read_median,
             sigma=parameters.write_sigma if writes else parameters.read_sigma,
             writes=writes,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Final
 
 from pagerproof.domains.records import Kept, Records, Tables
-from pagerproof.domains.tau2 import Domain, details_of
-from pagerproof.domains.toolset import Tool
+from pagerproof.domains.tau2 import Domain, details_of, domain_files, domain_name, find_folder, load_domain
+from pagerproof.domains.toolset import Find, Tool
 from pagerproof.errors import UsageError
 from pagerproof.model import Answer, Operation
 from pagerproof.protocols import World
+from pagerproof.scenario.added import Added
+from pagerproof.scenario.schema import Scenario
 from pagerproof.services.base import ServiceParameters, SimulatedService
 from pagerproof.services.job import Job, Refused
-from pagerproof.services.operation import Plan, argument_types
+from pagerproof.services.operation import Plan
+
+_NAMELESS: Final = "tau2"  # of a domain whose folder cannot be read
 
 
 class DomainService(SimulatedService):
@@ -36,9 +41,14 @@ class DomainService(SimulatedService):
         self._operations = domain.toolset.operations(domain.name)
         super().__init__(parameters)
 
-    def offered(self) -> Mapping[str, Operation]:
+    def operation_table(self) -> Mapping[str, Operation]:
         """Return the tools as operations."""
         return self._operations
+
+    def handler_of(self, operation: Operation) -> Callable[[Job], Answer]:
+        """Return what calls an operation's tool."""
+        tool = self._tools[operation.name]
+        return lambda job: self._carry_out(tool, job)
 
     def open(self, world: World) -> None:
         """Begin a run with the database as the folder has it."""
@@ -100,19 +110,35 @@ class DomainService(SimulatedService):
         return ""
 
     def _plan(self, operation: Operation) -> Plan:
-        tool = self._tools[operation.name]
-        parameters = self.parameters
-        return Plan(
-            operation=operation,
-            handler=lambda job: self._carry_out(tool, job),
-            median_s=parameters.write_median if tool.entity else parameters.read_median,
-            sigma=parameters.write_sigma if tool.entity else parameters.read_sigma,
-            writes=bool(tool.entity),
-            # Where every request has a database of its own, nobody else can be writing.
-            lock=tool.entity if self._shared else "",
-            required=argument_types(operation, optional=False),
-            optional=argument_types(operation, optional=True),
-        )
+        # Where every request has a database of its own, nobody else can be writing.
+        return replace(super()._plan(operation), lock=self._tools[operation.name].entity if self._shared else "")
+
+
+def tau2_service(scenario: Scenario, find: Find) -> Iterator[Added]:
+    """Add the domain that a scenario's workload imports from tau2-bench as a service of its name."""
+    workload = scenario.workload
+    given = workload.tau2
+    if given is None:
+        return
+
+    def make(parameters: ServiceParameters) -> DomainService:
+        domain = load_domain(find_folder(given, find), workload.tools, find)
+        return DomainService(domain, parameters, shared=workload.state == "shared")
+
+    try:
+        folder = find_folder(given, find)
+        name, files = domain_name(folder), domain_files(folder, workload.tools, find)
+    except UsageError:  # `make` says why
+        name, files = _NAMELESS, ()
+    yield Added(
+        name=name,
+        parameters=ServiceParameters,
+        make=make,
+        place=("workload", "tau2"),
+        title="a domain of tau2-bench",
+        files=files,
+        runs_code=workload.tools is not None,
+    )
 
 
 def _said(error: Exception) -> str:

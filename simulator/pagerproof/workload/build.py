@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pagerproof.domains.tau2 import find_folder, load_domain
 from pagerproof.errors import UsageError
 from pagerproof.model import Customer, Operation, Request, Truth
 from pagerproof.rng import beta, pick, sub_key, unit
@@ -27,6 +28,7 @@ from pagerproof.workload.intent import Intent
 from pagerproof.workload.intents import load_intents
 from pagerproof.workload.roster import Roster
 from pagerproof.workload.slots import slots_of
+from pagerproof.workload.tau2 import Tau2Workload
 from pagerproof.workload.world import SyntheticWorld, order_id_of
 
 _OTHERS_TRIED: Final = 64
@@ -149,7 +151,7 @@ def build_workload(
     requests: int,
     operations: Mapping[str, Operation],
     resolve: Callable[[str], Path],
-) -> BuiltWorkload:
+) -> BuiltWorkload | Tau2Workload:
     """Return the workload of a run. Raises UsageError or InvalidFile for whatever the scenario got wrong.
 
     `resolve` finds a file or folder: as the scenario wrote it for `arrivals.file`, `abcd` and an `intents` with a
@@ -162,6 +164,9 @@ def build_workload(
         held = len(read_timestamps(arrivals_file))
         if held < requests:
             raise UsageError(f"{spec.arrivals.file} holds {held} timestamps, the scenario asks for {requests} requests")
+    if spec.tau2 is not None:
+        domain = load_domain(find_folder(spec.tau2, resolve), spec.tools, resolve)
+        return Tau2Workload(spec, domain, seed=seed, requests=requests, arrivals_file=arrivals_file)
     intents = _load(spec, operations, resolve)
     if not any(share > 0.0 for share in spec.channels.values()):
         raise UsageError("workload.channels: needs at least one channel with a share above 0")
