@@ -24,9 +24,7 @@ from pagerproof.scenario.words import nearest
 
 _BUILT_IN: Final = {"retail": retail}
 _NOT_ACTIONS: Final = "NL_ASSERTION"
-_WANTED: Final = (
-    "workload.tau2 names a domain folder of tau2-bench (data/tau2/domains/retail), with db.json and tasks.json"
-)
+_WANTED: Final = "workload.tau2 names a domain folder of tau2-bench, which holds db.json and tasks.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from pagerproof.services.added import added_services, operations_by_name, scenar
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 from pagerproof.workload.edge_cases import EDGE_CASES
-from pagerproof.workload.tau2 import Tau2Workload
+from pagerproof.workload.tau2 import Tau2Workload, build_tau2
 
 _INTENTS = "scenarios/intents/"
 _ROOMS_THAT_ONLY_SHOW = frozenset({"cli", "reporting"})
@@ -244,9 +244,12 @@ def known(folder: Path) -> Known:
 
 def workload_of(plan: Plan) -> BuiltWorkload | Tau2Workload:
     """Build the plan's workload. Raises UsageError and InvalidFile, which name the file."""
+    spec = plan.scenario.workload
     try:
+        if spec.tau2 is not None:
+            return build_tau2(spec, seed=plan.seed, requests=plan.requests, resolve=plan.find_workload_file)
         return build_workload(
-            plan.scenario.workload,
+            spec,
             seed=plan.seed,
             requests=plan.requests,
             operations=plan.operations,

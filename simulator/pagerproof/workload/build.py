@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pagerproof.domains.tau2 import find_folder, load_domain
 from pagerproof.errors import UsageError
 from pagerproof.model import Customer, Operation, Request, Truth
 from pagerproof.rng import beta, pick, sub_key, unit
@@ -28,7 +27,6 @@ from pagerproof.workload.intent import Intent
 from pagerproof.workload.intents import load_intents
 from pagerproof.workload.roster import Roster
 from pagerproof.workload.slots import slots_of
-from pagerproof.workload.tau2 import Tau2Workload
 from pagerproof.workload.world import SyntheticWorld, order_id_of
 
 _OTHERS_TRIED: Final = 64
@@ -151,22 +149,13 @@ def build_workload(
     requests: int,
     operations: Mapping[str, Operation],
     resolve: Callable[[str], Path],
-) -> BuiltWorkload | Tau2Workload:
+) -> BuiltWorkload:
     """Return the workload of a run. Raises UsageError or InvalidFile for whatever the scenario got wrong.
 
     `resolve` finds a file or folder: as the scenario wrote it for `arrivals.file`, `abcd` and an `intents` with a
     suffix; `scenarios/intents/NAME.yaml` for an `intents` that is a bare name.
     """
-    arrivals_file = None
-    check_keys(spec.arrivals)
-    if spec.arrivals.file is not None:
-        arrivals_file = resolve(spec.arrivals.file)
-        held = len(read_timestamps(arrivals_file))
-        if held < requests:
-            raise UsageError(f"{spec.arrivals.file} holds {held} timestamps, the scenario asks for {requests} requests")
-    if spec.tau2 is not None:
-        domain = load_domain(find_folder(spec.tau2, resolve), spec.tools, resolve)
-        return Tau2Workload(spec, domain, seed=seed, requests=requests, arrivals_file=arrivals_file)
+    arrivals_file = arrivals_file_of(spec, requests, resolve)
     intents = _load(spec, operations, resolve)
     if not any(share > 0.0 for share in spec.channels.values()):
         raise UsageError("workload.channels: needs at least one channel with a share above 0")
@@ -182,6 +171,18 @@ def build_workload(
     for index, override in spec.requests.items():
         built.check_edge_cases(index, override)
     return built
+
+
+def arrivals_file_of(spec: Workload, requests: int, resolve: Callable[[str], Path]) -> Path | None:
+    """Return the file of a replay's arrivals, None for another process. Raises UsageError for unusable arrivals."""
+    check_keys(spec.arrivals)
+    if spec.arrivals.file is None:
+        return None
+    file = resolve(spec.arrivals.file)
+    held = len(read_timestamps(file))
+    if held < requests:
+        raise UsageError(f"{spec.arrivals.file} holds {held} timestamps, the scenario asks for {requests} requests")
+    return file
 
 
 def _load(spec: Workload, operations: Mapping[str, Operation], resolve: Callable[[str], Path]) -> tuple[Intent, ...]:

@@ -9,20 +9,21 @@ held is taken from there, so that a spoiled answer spoils what follows, and the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from pagerproof.domains.tau2 import Domain, Done, Task
+from pagerproof.domains.tau2 import Domain, Done, Task, find_folder, load_domain
 from pagerproof.errors import UsageError
 from pagerproof.model import Customer, Expectation, Request, Step, Truth
 from pagerproof.rng import beta, key_of, sub_key, unit
 from pagerproof.scenario.schema import RequestOverride, Workload
 from pagerproof.scenario.words import nearest
 from pagerproof.workload.arrivals import arrival_times
+from pagerproof.workload.build import arrivals_file_of
 from pagerproof.workload.habits import Channels, patience_of
 
 LOCALE: Final = "en_US"
@@ -164,6 +165,13 @@ def _check_override(index: int, override: RequestOverride, spec: Workload) -> No
     channel = override.channel
     if channel is not None and channel not in spec.channels:
         raise UsageError(f"{where}.channel: there is no channel '{channel}'{nearest(channel, spec.channels)}")
+
+
+def build_tau2(spec: Workload, *, seed: int, requests: int, resolve: Callable[[str], Path]) -> Tau2Workload:
+    """Return the workload of a run over `spec.tau2`. Raises UsageError or InvalidFile as `load_domain` does."""
+    arrivals_file = arrivals_file_of(spec, requests, resolve)
+    domain = load_domain(find_folder(str(spec.tau2), resolve), spec.tools, resolve)
+    return Tau2Workload(spec, domain, seed=seed, requests=requests, arrivals_file=arrivals_file)
 
 
 # --- one task
