@@ -277,6 +277,10 @@ def _faults(scenario: Scenario, known: Known) -> Iterator[Mistake]:
         else:
             seen[name] = number + 1
         yield from _fault_indices(at, fault, scenario.requests)
+        services = {operation.service for operation in known.operations.values()} | known.unmade
+        for position, glob in enumerate(fault.services):
+            if not any(fnmatchcase(service, glob) for service in services):
+                yield (*at, "services", position), f"{glob!r} names no service{nearest(glob, services)}", "value"
         for position, glob in enumerate(fault.operations):
             if glob.partition(".")[0] in known.unmade:
                 continue

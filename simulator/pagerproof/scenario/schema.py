@@ -134,7 +134,8 @@ class FaultUse(Strict):
     """One fault model used by a scenario.
 
     `intensity` multiplies the trigger's probability; `at` makes it strike at exactly these indices instead of by its
-    own trigger (scripted); `armed` faults may stay silent, `required` ones must fire. `operations` narrows the target.
+    own trigger (scripted); `armed` faults may stay silent, `required` ones must fire. `services` aims it at all operations of these services,
+    such as the scenario's own, in place of the target that the fault model names; `operations` narrows the target.
     """
 
     use: str
@@ -144,6 +145,7 @@ class FaultUse(Strict):
     at: tuple[int, ...] = ()
     only: Literal["first", "every"] = "every"
     expect: Literal["required", "armed"] = "required"
+    services: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
     parameters: dict[str, Any] = {}
 
