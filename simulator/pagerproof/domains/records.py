@@ -89,8 +89,6 @@ class Records:
 
 
 def _compare(place: str, before: Any, after: Any, found: list[Difference]) -> None:
-    if before == after and type(before) is type(after):
-        return
     if isinstance(after, dict) and (before is None or isinstance(before, dict)):
         known = before or {}
         for name in (*known, *(name for name in after if name not in known)):
@@ -99,7 +97,7 @@ def _compare(place: str, before: Any, after: Any, found: list[Difference]) -> No
         for number in range(max(len(before), len(after))):
             old, new = dict(enumerate(before)), dict(enumerate(after))
             _compare_at(f"{place}/{number}", old, new, number, found)
-    else:
+    elif before != after or type(before) is not type(after):
         found.append((place, _text(before), _text(after)))
 
 

@@ -152,6 +152,9 @@ class LedgerReconciliation:
         return ()
 
     def _surplus(self, case: Case, entry: LedgerEntry, placed: Sequence[_Pair], *, owned_up: bool) -> Finding:
+        if case.truth.expectation.end_state is not None and not entry.details:
+            message = f"{_in_words(entry)} changed nothing"
+            return self._finding(case, "done_again", message, entries=[entry], silent=False)
         for want, first in placed:
             if _place(first) != _place(entry):
                 continue

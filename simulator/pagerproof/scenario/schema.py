@@ -134,8 +134,9 @@ class FaultUse(Strict):
     """One fault model used by a scenario.
 
     `intensity` multiplies the trigger's probability; `at` makes it strike at exactly these indices instead of by its
-    own trigger (scripted); `armed` faults may stay silent, `required` ones must fire. `services` aims it at all operations of these services,
-    such as the scenario's own, in place of the target that the fault model names; `operations` narrows the target.
+    own trigger (scripted); `armed` faults may stay silent, `required` ones must fire. `services` aims it at all
+    operations of these services, such as the scenario's own, in place of the target that the fault model names;
+    `operations` narrows the target.
     """
 
     use: str
