@@ -30,7 +30,7 @@ def test_the_retail_folder_is_read_whole(retail: Domain) -> None:
     assert {name: len(rows) for name, rows in retail.tables.items()} == {"products": 50, "users": 500, "orders": 1000}
     assert len(retail.tasks) == 114
     assert sum(bool(each.criteria) for each in retail.tasks) == 112
-    assert all(each.user is not None for each in retail.tasks if each.path)
+    assert all(each.user is not None for each in retail.tasks)
 
 
 def test_the_policy_refuses_two_gold_writes_of_the_retail_tasks_and_no_other(retail: Domain) -> None:

@@ -65,8 +65,9 @@ def test_faults_lead_to_failures_that_the_end_state_shows(tmp_path):
     execution = run(tmp_path, retail_folder(), NEVER_ERRS + FAULTS, requests=684)
     assert [fault.id for fault in execution.result.faults if not fault.delivered] == []
     silent = [mode for mode in execution.result.failure_modes if mode.outcome == "failed_silent"]
+    # Only who denies what has been done can fail silently with the right end state.
+    silent = [mode for mode in silent if mode.mode != "done_and_denied"]
     assert {"claimed_and_absent", "partial"} <= {mode.mode for mode in silent}
-    # Whatever decided such a request, its end state was wrong, too.
     assert execution.result.tags["wrong_end_state"] >= sum(mode.count for mode in silent)
     assert {mode.mode for mode in silent} <= {
         *("claimed_and_absent", "partial", "wrong_customer", "wrong_entity", "wrong_details", "unasked_effect"),

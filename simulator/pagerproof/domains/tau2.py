@@ -288,7 +288,15 @@ class _TaskReader:
             for value in (*done.arguments.values(), answered.get("user_id")):
                 if isinstance(value, str) and value in users:
                     return users[value]
-        return next((user for key, user in users.items() if key in text), None)
+        return next((user for key, user in users.items() if key in text or _is_named(user, text)), None)
+
+
+def _is_named(user: Record, text: str) -> bool:
+    """Whether a text has a user's name and zip code."""
+    name, address = user.get("name"), user.get("address")
+    if not isinstance(name, dict) or not isinstance(address, dict) or not address.get("zip"):
+        return False
+    return str(address["zip"]) in text and " ".join(map(str, name.values())) in text
 
 
 def details_of(records: Records) -> tuple[tuple[str, str], ...]:
