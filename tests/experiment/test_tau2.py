@@ -169,11 +169,13 @@ def test_what_does_not_fit_a_tau2_workload_is_refused(tmp_path, more, message):
     assert message in result.stderr
 
 
-def test_an_absent_folder_is_refused_with_file_key_and_remedy(tmp_path):
-    result = pagerproof("run", scenario(tmp_path, "data/retail"), "--no-progress", folder=tmp_path)
+def test_an_absent_folder_is_refused_with_file_key_and_remedy_and_nothing_else(tmp_path):
+    name = scenario(tmp_path, "data/retail", "faults: [{use: missing-field, services: [retail]}]")
+    result = pagerproof("run", name, "--no-progress", folder=tmp_path)
     assert result.returncode == 2
     assert "retail.yaml:9:9: there is no file or folder 'data/retail'" in result.stderr
     assert "workload.tau2 names a domain folder of tau2-bench" in result.stderr
+    assert result.stderr.count("retail.yaml:") == 1
 
 
 def test_tools_without_a_folder_are_refused(tmp_path):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pagerproof.agents.roles import as_message, from_customer
-from pagerproof.tools import Desk, Message, Reply, ReplyStatus, Request, ToolError, loads
+from pagerproof.tools import Completion, Desk, Message, Reply, ReplyStatus, Request, ToolError, loads
 
 TURNS_MAX: Final = 40
 TIMEOUT_S: Final = 30.0
@@ -26,14 +26,20 @@ _GO_ON: Final[Message] = {"role": "user", "content": "Call the next tool, or say
 
 
 async def handle(request: Request, desk: Desk) -> Reply:
-    """Let the model call tools until it says that it is finished; hand over where it called for a human."""
+    """Let the model call tools until it says that it is finished; hand over where it called for a human.
+
+    Fails loudly where the model does not answer, twice in a row.
+    """
     tools = tuple(desk.operations)
     services = ", ".join(dict.fromkeys(name.partition(".")[0] for name in tools))
     system: Message = {"role": "system", "content": _PROMPT.format(services=services)}
     messages: list[Message] = [system, from_customer(request)]
     handed_over = False
     for _ in range(TURNS_MAX):
-        completion = await _ask(desk, messages, tools)
+        try:
+            completion = await _ask(desk, messages, tools)
+        except ToolError as error:
+            return _failed(f"the model does not answer: {error}")
         messages.append(as_message(completion))
         for call in completion.tool_calls:
             content, good = await _use(desk, call.name, call.arguments)
@@ -46,10 +52,14 @@ async def handle(request: Request, desk: Desk) -> Reply:
                 said = completion.text.partition(":")[2].strip() or completion.text
                 return Reply(text=said, status=ReplyStatus.HANDED_OVER if handed_over else status, reason=said)
         messages.append(_GO_ON)
-    return Reply(text="I could not finish this.", status=ReplyStatus.FAILED, reason=f"no end after {TURNS_MAX} turns")
+    return _failed(f"no end after {TURNS_MAX} turns")
 
 
-async def _ask(desk: Desk, messages: list[Message], tools: tuple[str, ...]) -> Any:
+def _failed(reason: str) -> Reply:
+    return Reply(text="I could not finish this.", status=ReplyStatus.FAILED, reason=reason)
+
+
+async def _ask(desk: Desk, messages: list[Message], tools: tuple[str, ...]) -> Completion:
     try:
         return await desk.model.chat(messages, tools=tools, timeout_s=TIMEOUT_S)
     except ToolError as error:

@@ -277,8 +277,10 @@ def _faults(scenario: Scenario, known: Known) -> Iterator[Mistake]:
         else:
             seen[name] = number + 1
         yield from _fault_indices(at, fault, scenario.requests)
-        services = {operation.service for operation in known.operations.values()} | known.unmade
+        services = {operation.service for operation in known.operations.values()}
         for position, glob in enumerate(fault.services):
+            if known.unmade:  # whose name may be what is meant, and whose own mistake is told already
+                break
             if not any(fnmatchcase(service, glob) for service in services):
                 yield (*at, "services", position), f"{glob!r} names no service{nearest(glob, services)}", "value"
         for position, glob in enumerate(fault.operations):
