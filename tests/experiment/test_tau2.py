@@ -12,6 +12,7 @@ import pytest
 from pagerproof.errors import InvalidFile
 from pagerproof.experiment.plan import make_plan
 from pagerproof.experiment.run import execute
+from pagerproof.scenario.find import shipped_folder
 from tests.domains.folders import CANCEL, retail_folder, task, write_folder
 from tests.experiment.running import pagerproof, scenario_file
 from tests.laws.processes import in_three_processes
@@ -192,6 +193,20 @@ def test_the_report_says_what_is_not_judged(tmp_path):
     assert "not judged: natural-language criteria, which 3 of the 3 requests carry" in result.stdout
     kept = json.loads(next(tmp_path.glob("runs/0001-*/result.json")).read_text("utf-8"))
     assert kept["not_judged"] == {"natural-language criteria": 3}
+
+
+def test_the_shipped_scenario_runs_where_the_data_is_and_says_what_it_misses_elsewhere(tmp_path):
+    shipped = str(shipped_folder("scenarios") / "tau2" / "tau2_retail.yaml")
+    with pytest.raises(
+        InvalidFile, match=r"tau2_retail\.yaml:15:9: there is no file or folder 'data/tau2/domains/retail'"
+    ):
+        make_plan(shipped, folder=tmp_path)
+    (tmp_path / "data" / "tau2" / "domains").mkdir(parents=True)
+    write_folder(tmp_path / "data" / "tau2" / "domains" / "retail", [task(CANCEL)])
+    execution = execute(make_plan(shipped, folder=tmp_path, requests=20), out=None)
+    assert execution.end.stopped_by is None
+    assert sum(execution.result.outcomes.values()) == 20
+    assert len(execution.result.gates) == 3
 
 
 @pytest.mark.slow
