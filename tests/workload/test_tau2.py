@@ -70,7 +70,7 @@ def test_one_task_alone_and_one_request_by_hand(tmp_path: Path) -> None:
 def test_arguments_come_from_the_text_or_from_the_latest_read_that_holds_them_or_are_written_out(
     tmp_path: Path,
 ) -> None:
-    swap = {"item_ids": ["101"], "new_item_ids": ["102"], "payment_method_id": "gift_card_1"}
+    swap: dict[str, Any] = {"item_ids": ["101"], "new_item_ids": ["102"], "payment_method_id": "gift_card_1"}
     look = action("get_user_details", user_id="ann_smith_1")
     _, truth = workload(tmp_path, task(look, action("modify_pending_order_items", order_id="#W1", **swap))).case(1, 0.0)
     found = {step.operation: dict(step.arguments) for step in truth.path}
