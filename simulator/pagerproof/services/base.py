@@ -340,8 +340,10 @@ class SimulatedService:
     def _finish(self, job: Job) -> None:
         if job.early is not None:
             job.early.cancel()
-        answer: Answer | None
-        answer = self._perform(job) if job.disturbed is UNDISTURBED else self._perform_disturbed(job)
+        self._conclude(job, self._perform(job) if job.disturbed is UNDISTURBED else self._perform_disturbed(job))
+
+    def _conclude(self, job: Job, answer: Answer | None) -> None:
+        """Give back what the work has held, and answer."""
         if job.lock and self._locks.get(job.lock) is job:
             del self._locks[job.lock]
         self._pool.release()
