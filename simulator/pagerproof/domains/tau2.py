@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from pagerproof.domains import retail
 from pagerproof.domains.records import Kept, Record, Records, Tables
-from pagerproof.domains.toolset import Action, Find, Tool, Toolset, file_of, load_toolset, toolset_of
+from pagerproof.domains.toolset import Action, Tool, Toolset, file_of, load_toolset, toolset_of
 from pagerproof.errors import InvalidFile, Problem, UsageError
 from pagerproof.model import WAS, ExpectedEffect, LedgerEntry, end_state_of
+from pagerproof.scenario.added import Find
 from pagerproof.scenario.words import nearest
 
 _BUILT_IN: Final = {"retail": retail}

@@ -29,14 +29,12 @@ from typing import Any, Final, TypeVar
 from pagerproof.domains.records import Records
 from pagerproof.errors import UsageError
 from pagerproof.model import Operation
+from pagerproof.scenario.added import Find
 from pagerproof.scenario.words import nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 Action = tuple[str, Mapping[str, Any]]
 """(a tool's name, its arguments)."""
-
-Find = Callable[[str], Path]
-"""The file or folder that a scenario names. Raises UsageError where there is none."""
 
 _JSON_TYPES: Final[Mapping[object, str]] = {
     str: "string",

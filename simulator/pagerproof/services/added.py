@@ -8,21 +8,19 @@ from pathlib import Path
 from pagerproof.errors import UsageError
 from pagerproof.model import Operation
 from pagerproof.protocols import Service
-from pagerproof.scenario.added import Added
+from pagerproof.scenario.added import Added, Find
 from pagerproof.scenario.find import find_scenario, resolve, scenario_ids, shipped_folder
 from pagerproof.scenario.load import load_file
 from pagerproof.scenario.schema import Scenario
 from pagerproof.services import NAMES, builtin_services
 from pagerproof.services.catalogue import OPERATIONS
-from pagerproof.services.domain import tau2_service
-
-Find = Callable[[str], Path]
-"""The file or folder that a scenario names. Raises UsageError where there is none."""
+from pagerproof.services.own_sections import own_services
+from pagerproof.services.tau2 import tau2_service
 
 Source = Callable[[Scenario, Find], Iterator[Added]]
 """One way in which a scenario adds services. What it names may be missing: `make` complains about it."""
 
-SOURCES: tuple[Source, ...] = (tau2_service,)
+SOURCES: tuple[Source, ...] = (own_services, tau2_service)
 """Every way in which a scenario adds services, in the order in which their services stand in a run."""
 
 

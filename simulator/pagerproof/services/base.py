@@ -51,6 +51,7 @@ class SimulatedService:
     Parameters: ClassVar[type[ServiceParameters]] = ServiceParameters
     locks_by: ClassVar[Mapping[str, str]] = {}  # operation name -> the argument whose value it locks while it writes
     remembers_keys: ClassVar[bool] = False
+    checks_all: ClassVar[bool] = False  # `unusable` is asked about every call's arguments
     document_prefixes: ClassVar[Mapping[str, str]] = {}
 
     answer_limit_s = math.inf  # the caller is answered by then, whatever becomes of the work
@@ -343,8 +344,10 @@ class SimulatedService:
     def _finish(self, job: Job) -> None:
         if job.early is not None:
             job.early.cancel()
-        answer: Answer | None
-        answer = self._perform(job) if job.disturbed is UNDISTURBED else self._perform_disturbed(job)
+        self._conclude(job, self._perform(job) if job.disturbed is UNDISTURBED else self._perform_disturbed(job))
+
+    def _conclude(self, job: Job, answer: Answer | None) -> None:
+        """Give back what the work has held, and answer."""
         if job.lock and self._locks.get(job.lock) is job:
             del self._locks[job.lock]
         self._pool.release()
@@ -364,7 +367,7 @@ class SimulatedService:
             return self.locked(job, job.arguments[plan.lock])
         if job.cut and job.disturbed.commit is not True:
             return self.cut_answer(job)
-        if not fits(plan, job.arguments):
+        if self.checks_all or not fits(plan, job.arguments):
             unusable = self.unusable(job)
             if unusable is not None:
                 return unusable

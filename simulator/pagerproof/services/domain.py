@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from pagerproof.domains.records import Kept, Records, Tables
-from pagerproof.domains.tau2 import Domain, details_of, domain_files, domain_name, find_folder, load_domain
-from pagerproof.domains.toolset import Find, Tool
+from pagerproof.domains.tau2 import Domain, details_of
+from pagerproof.domains.toolset import Tool
 from pagerproof.errors import UsageError
 from pagerproof.model import Answer, Operation
 from pagerproof.protocols import World
-from pagerproof.scenario.added import Added
-from pagerproof.scenario.schema import Scenario
 from pagerproof.services.base import ServiceParameters, SimulatedService
 from pagerproof.services.job import Job, Refused
 from pagerproof.services.operation import Plan
-
-_NAMELESS: Final = "tau2"  # of a domain whose folder cannot be read
 
 
 class DomainService(SimulatedService):
@@ -112,33 +108,6 @@ class DomainService(SimulatedService):
     def _plan(self, operation: Operation) -> Plan:
         # Where every request has a database of its own, nobody else can be writing.
         return replace(super()._plan(operation), lock=self._tools[operation.name].entity if self._shared else "")
-
-
-def tau2_service(scenario: Scenario, find: Find) -> Iterator[Added]:
-    """Add the domain that a scenario's workload imports from tau2-bench as a service of its name."""
-    workload = scenario.workload
-    given = workload.tau2
-    if given is None:
-        return
-
-    def make(parameters: ServiceParameters) -> DomainService:
-        domain = load_domain(find_folder(given, find), workload.tools, find)
-        return DomainService(domain, parameters, shared=workload.state == "shared")
-
-    try:
-        folder = find_folder(given, find)
-        name, files = domain_name(folder), domain_files(folder, workload.tools, find)
-    except UsageError:  # `make` says why
-        name, files = _NAMELESS, ()
-    yield Added(
-        name=name,
-        parameters=ServiceParameters,
-        make=make,
-        place=("workload", "tau2"),
-        title="a domain of tau2-bench",
-        files=files,
-        runs_code=workload.tools is not None,
-    )
 
 
 def _said(error: Exception) -> str:
