@@ -15,6 +15,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"tools", "sap_wire", "replies"}),
     frozenset({"units", "rng", "protocols", "plugins"}),
     frozenset({"scenario", "resources"}),
+    frozenset({"domains"}),
     frozenset({"kernel", "trace"}),
     frozenset({"network"}),
     frozenset({"oracles", "agents", "valves", "faults", "services", "workload"}),

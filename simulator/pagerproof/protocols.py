@@ -27,7 +27,8 @@ class Case:
     `log` is the request's canonical event log. `effects` are its ledger entries in order of commit. `pending` counts
     the pieces of work that services still do for it. `payloads` is None unless this request is being watched
     (replay): then bodies by call number: (call, side, bytes) with side "asked", "service" or "agent". `noted` is what
-    services noted beside the trace, `conversation` what the simulated model has read so far, for the model alone.
+    services noted beside the trace, `own_records` what a service with a database of its own keeps for this request
+    alone, by the service's name, and `conversation` what the simulated model has read so far, for the model alone.
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class Case:
         "noted",
         "occurrences",
         "on_idle",
+        "own_records",
         "payloads",
         "pending",
         "reply",
@@ -69,6 +71,7 @@ class Case:
         self.conversation: Any = None
         self.payloads: list[tuple[int, str, bytes]] | None = None
         self.noted: tuple[Note, ...] = ()
+        self.own_records: dict[str, dict[tuple[str, str], dict[str, Any]]] | None = None
         self.pending = 0
         self.on_idle: Callable[[], None] | None = None
         self.calls = 0

@@ -23,7 +23,7 @@ import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -34,7 +34,7 @@ from typing import Any, Final, Protocol
 from pagerproof.agents.foreign import ForeignAgent, facts_wanted
 from pagerproof.errors import AgentCannotLoad, Problem
 from pagerproof.kernel import governed_imports, process_restored
-from pagerproof.model import Reply, ReplyStatus, Request
+from pagerproof.model import Operation, Reply, ReplyStatus, Request
 from pagerproof.plugins import Plugin, plugins
 from pagerproof.tools import Clock, Desk, Model, Toolbox, Valve
 from pagerproof.valves import stack
@@ -43,6 +43,7 @@ BUILTIN_AGENTS: Final = MappingProxyType(
     {
         "hardened": "pagerproof.agents.hardened:Hardened",
         "vendor_demo": "pagerproof.agents.vendor_demo:handle",
+        "tool_caller": "pagerproof.agents.tool_caller:handle",
     }
 )
 """The shipped reference agents by name."""
@@ -390,13 +391,14 @@ class _AgentOf:
 class _ValvedDesk:
     """A desk whose tools stand behind valves."""
 
-    __slots__ = ("_desk", "clock", "mark", "model", "note", "request", "tools")
+    __slots__ = ("_desk", "clock", "mark", "model", "note", "operations", "request", "tools")
 
     def __init__(self, desk: Desk, valves: Sequence[Valve]) -> None:
         self._desk = desk
         self.request: Request = desk.request
         self.model: Model = desk.model
         self.clock: Clock = desk.clock
+        self.operations: Mapping[str, Operation] = desk.operations
         self.note = desk.note
         self.mark = desk.mark
         self.tools: Toolbox = stack(desk.tools, desk, valves)

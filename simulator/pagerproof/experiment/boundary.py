@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -31,7 +32,11 @@ class RequestStopped(BaseException):
 
 
 class Boundary:
-    """What all requests of a run share on the way to the services."""
+    """What all requests of a run share on the way to the services.
+
+    `offered` are the tools that agents are told of: those of the services named by `offers` (None: of all), without
+    the model's own.
+    """
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class Boundary:
         services: Mapping[str, Service],
         injector: Injector,
         limits: Limits,
+        offers: Collection[str] | None = None,
     ) -> None:
         self.loop = loop
         self.seed = seed
@@ -57,6 +63,13 @@ class Boundary:
                 self.services[name] = service
                 self.operations[name] = operation
                 self.names[name] = f"\x1f{name}\x1f".encode()
+        self.offered: Mapping[str, Operation] = MappingProxyType(
+            {
+                name: each
+                for name, each in self.operations.items()
+                if name != _CHAT and (offers is None or each.service in offers)
+            }
+        )
         self.watched: set[int] = set()
 
     def toolbox(self, case: Case) -> CaseToolbox:

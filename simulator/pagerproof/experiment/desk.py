@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pagerproof import events
 from pagerproof.kernel import SimulationLoop
-from pagerproof.model import Request
+from pagerproof.model import Operation, Request
 from pagerproof.protocols import Case
 from pagerproof.tools import BadAnswer, Clock, Completion, Message, Model, ModelToolCall, Toolbox
 
@@ -82,9 +82,17 @@ def _tool_call(function: Any) -> ModelToolCall:
 class SimulatedDesk:
     """Implements `pagerproof.tools.Desk` for one request."""
 
-    __slots__ = ("_log", "_loop", "clock", "model", "request", "tools")
+    __slots__ = ("_log", "_loop", "clock", "model", "operations", "request", "tools")
 
-    def __init__(self, case: Case, toolbox: Toolbox, clock: VirtualClock, loop: SimulationLoop) -> None:
+    def __init__(
+        self,
+        case: Case,
+        toolbox: Toolbox,
+        clock: VirtualClock,
+        loop: SimulationLoop,
+        operations: Mapping[str, Operation],
+    ) -> None:
+        self.operations = operations
         self.request: Request = case.request
         self.tools: Toolbox = toolbox
         self.model: Model = ToolboxModel(toolbox)

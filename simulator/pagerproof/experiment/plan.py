@@ -31,6 +31,7 @@ from pagerproof.services.added import added_services, operations_by_name, scenar
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 from pagerproof.workload.edge_cases import EDGE_CASES
+from pagerproof.workload.tau2 import Tau2Workload, build_tau2
 
 _INTENTS = "scenarios/intents/"
 _ROOMS_THAT_ONLY_SHOW = frozenset({"cli", "reporting"})
@@ -97,6 +98,8 @@ class Plan:
         workload = self.scenario.workload
         if workload.arrivals.file is not None:
             yield self.find_workload_file(workload.arrivals.file)
+        if workload.tau2 is not None:
+            return  # its files are those of the service that it adds
         if workload.abcd is not None:
             yield from sorted(self.find_workload_file(workload.abcd).glob("*.json"))
         elif workload.intents.endswith((".yaml", ".yml")):
@@ -280,11 +283,14 @@ def known(folder: Path) -> Known:
     )
 
 
-def workload_of(plan: Plan) -> BuiltWorkload:
+def workload_of(plan: Plan) -> BuiltWorkload | Tau2Workload:
     """Build the plan's workload. Raises UsageError and InvalidFile, which name the file."""
+    spec = plan.scenario.workload
     try:
+        if spec.tau2 is not None:
+            return build_tau2(spec, seed=plan.seed, requests=plan.requests, resolve=plan.find_workload_file)
         return build_workload(
-            plan.scenario.workload,
+            spec,
             seed=plan.seed,
             requests=plan.requests,
             operations=plan.operations,

@@ -132,7 +132,14 @@ def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -
         requests=plan.requests,
         forced=forced,
     )
-    boundary = Boundary(loop=loop, seed=plan.seed, services=services, injector=injector, limits=plan.scenario.limits)
+    boundary = Boundary(
+        loop=loop,
+        seed=plan.seed,
+        services=services,
+        injector=injector,
+        limits=plan.scenario.limits,
+        offers=workload.offers,
+    )
     wire = Wire(boundary, workload.directory) if plan.on_the_wire else None
     return Stage(plan=plan, loop=loop, boundary=boundary, injector=injector, workload=workload, wire=wire)
 

@@ -254,14 +254,17 @@ def _with_parameters(model: FaultModel, use: FaultUse, fault: str) -> FaultModel
 
 def _matching(model: FaultModel, use: FaultUse, operations: Mapping[str, Operation], fault: str) -> frozenset[str]:
     target = model.target
+    names = ("*",) if use.services else target.operation
     matched = [
         name
         for name, operation in operations.items()
-        if any(fnmatchcase(operation.service, glob) for glob in target.service)
-        and any(fnmatchcase(operation.name, glob) for glob in target.operation)
+        if any(fnmatchcase(operation.service, glob) for glob in use.services or target.service)
+        and any(fnmatchcase(operation.name, glob) for glob in names)
         and (target.only == "all" or operation.writes == (target.only == "writes"))
     ]
-    _all_name_something(target.operation, matched, operations, model, fault)
+    if use.services and not matched:
+        raise UsageError(f"fault {fault}: {model.id} can strike no operation of {', '.join(use.services)}")
+    _all_name_something(names, matched, operations, model, fault)
     if use.operations:
         narrowed = [
             name

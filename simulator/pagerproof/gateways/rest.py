@@ -201,7 +201,7 @@ def _body(request: WireRequest, route: Route) -> dict[str, Any]:
         message = f"The body has {len(request.body)} bytes; at most {BODY_BYTES_MAX} are taken."
         raise _Refused(problem(413, "content_too_large", message))
     if route.body == "raw":
-        return {"body": request.body.decode("utf-8", "surrogateescape")} if request.body else {}
+        return _text_body(request)
     if not request.body:
         return {}
     kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
@@ -218,6 +218,14 @@ def _body(request: WireRequest, route: Route) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _Refused(problem(400, "invalid_json", "The body must be a JSON object."))
     return value
+
+
+def _text_body(request: WireRequest) -> dict[str, Any]:
+    try:
+        return {"body": request.body.decode()} if request.body else {}
+    except UnicodeDecodeError as error:
+        message = "A body that is not UTF-8 text cannot be simulated."
+        raise _Refused(problem(415, "unsupported_media_type", message)) from error
 
 
 def _put_all(route: Route, arguments: dict[str, Any], found: Mapping[str, Any]) -> None:

@@ -257,7 +257,10 @@ class Replications:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """Everything that a run found out."""
+    """Everything that a run found out.
+
+    `not_judged` counts the requests that carry criteria of a kind that no oracle here judges, by kind.
+    """
 
     scenario: str
     title: str
@@ -288,6 +291,7 @@ class RunResult:
     replications: Replications | None = None
     interrupted: bool = False
     covers: str = ""
+    not_judged: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document `pagerproof/result/1`: plain JSON types, numbers that JSON lacks as null."""

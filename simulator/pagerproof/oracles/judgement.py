@@ -8,6 +8,7 @@ from functools import cache
 
 from pagerproof.model import Finding, Outcome, ReplyStatus, Verdict
 from pagerproof.oracles.damage import DamagedData
+from pagerproof.oracles.end_state import EndState
 from pagerproof.oracles.ending import Ending
 from pagerproof.oracles.ledger import LedgerReconciliation
 from pagerproof.oracles.repetition import Repetition
@@ -84,7 +85,7 @@ def _tags(findings: Iterable[Finding], besides: str = "") -> tuple[str, ...]:
     return tuple(dict.fromkeys(finding.mode for finding in findings if finding.mode != besides))
 
 
-ORACLES: tuple[Oracle, ...] = (LedgerReconciliation(), ToldFacts(), Repetition(), DamagedData(), Ending())
+ORACLES: tuple[Oracle, ...] = (LedgerReconciliation(), EndState(), ToldFacts(), Repetition(), DamagedData(), Ending())
 """The built-in oracles, in the order in which they are asked."""
 
 

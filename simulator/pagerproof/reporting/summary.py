@@ -399,6 +399,9 @@ def _verdict(console: Console, result: RunResult) -> None:
         print_hanging(console, Text("  - "), reason)
     if result.covers:
         print_hanging(console, Text(), result.covers, style="dim")
+    for criterion, count in result.not_judged.items():
+        text = f"not judged: {criterion}, which {count:,} of the {result.requests:,} requests carry"
+        print_hanging(console, Text("  "), text, style="yellow")
     if result.interrupted:
         text = "this run was cut short: its figures cover what had settled"
         print_hanging(console, Text("  "), text, style="yellow")

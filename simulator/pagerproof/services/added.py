@@ -15,11 +15,12 @@ from pagerproof.scenario.schema import Scenario
 from pagerproof.services import make_services, service_names
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.services.own_sections import own_services
+from pagerproof.services.tau2 import tau2_service
 
 Source = Callable[[Scenario, Find], Iterator[Added]]
 """One way in which a scenario adds services. What it names may be missing: `make` complains about it."""
 
-SOURCES: tuple[Source, ...] = (own_services,)
+SOURCES: tuple[Source, ...] = (own_services, tau2_service)
 """Every way in which a scenario adds services, in the order in which their services stand in a run."""
 
 

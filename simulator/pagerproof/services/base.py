@@ -209,6 +209,10 @@ class SimulatedService:
         missing = job.arguments.get(argument) is None or argument not in job.plan.operation.arguments
         return self.problem(400 if missing else 422, "invalid_argument", message)
 
+    def neighbours(self, arguments: Mapping[str, Any], places: int) -> Mapping[str, Any]:
+        """Return the arguments with each record that they name replaced by the one so many places on."""
+        return neighbour(self.directory, arguments, places)
+
     def document(self, job: Job) -> str:
         """Return the number of the document that this write issues.
 
@@ -305,7 +309,7 @@ class SimulatedService:
         job.disturbed = wanted
         if wanted.record_of is not False:
             places = 1 if wanted.record_of is True else int(wanted.record_of)
-            job.arguments = neighbour(self.directory, job.arguments, places)
+            job.arguments = self.neighbours(job.arguments, places)
         if wanted.commit is False:
             job.applies = False
         if wanted.hold_worker_s > 0.0:
@@ -352,8 +356,10 @@ class SimulatedService:
     def _finish(self, job: Job) -> None:
         if job.early is not None:
             job.early.cancel()
-        answer: Answer | None
-        answer = self._perform(job) if job.disturbed is UNDISTURBED else self._perform_disturbed(job)
+        self._conclude(job, self._perform(job) if job.disturbed is UNDISTURBED else self._perform_disturbed(job))
+
+    def _conclude(self, job: Job, answer: Answer | None) -> None:
+        """Give back what the work has held, and answer."""
         if job.lock and self._locks.get(job.lock) is job:
             del self._locks[job.lock]
         self._pool.release()

@@ -15,12 +15,13 @@ from pagerproof.protocols import Case
 from pagerproof.rng import key_of, pick, sub_key
 from pagerproof.services import model_words as words
 from pagerproof.services.model_act import Move
+from pagerproof.services.model_conversation import Conversation
 from pagerproof.services.model_handoffs import how_fitting
 from pagerproof.services.model_policy import ModelPolicy, task_of, went_astray
 from pagerproof.services.model_results import FIELD_FACTS, Wanted, read_result
 from pagerproof.services.model_schema import Knowledge, asked_schema, filled, fitted, made_up, placed
 from pagerproof.services.model_tools import Declared, ToolMatching, ToolUse, match_tools
-from pagerproof.services.model_walk import ROUTE, Conversation, Turn, Walk
+from pagerproof.services.model_walk import ROUTE, Turn, Walk
 from pagerproof.services.tool_words import snake
 
 _MATCHINGS_MAX: Final = 256

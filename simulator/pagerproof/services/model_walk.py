@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 from xxhash import xxh3_64_intdigest
@@ -27,13 +27,13 @@ READABLE: Final = frozenset({GOOD, BROKEN})
 _NONE: Final[Set[int]] = frozenset()
 
 _PLANS_MAX = 1024
-SLOT, SEEN, LITERAL = 0, 1, 2
+SLOT, SEEN, LITERAL, JSON = 0, 1, 2, 3
 
 
 class PathPlan:
     """A happy path made ready: its operations, and each step's arguments as (name, kind, place, path, is integer).
 
-    `place` is the slot, the operation whose answer has it, or the literal.
+    `place` is the slot, the operation whose answer has it, the literal, or the text of a JSON value.
     """
 
     __slots__ = ("_lacking", "arguments", "operations", "path")
@@ -41,7 +41,7 @@ class PathPlan:
     def __init__(self, path: tuple[Step, ...]) -> None:
         self.path = path
         self.operations = tuple(step.operation for step in path)
-        self.arguments = tuple(_made_ready(step) for step in path)
+        self.arguments = tuple(_made_ready(step, self.operations) for step in path)
         self._lacking: dict[Set[str], frozenset[int]] = {}
 
     def lacking(self, offered: Set[str]) -> frozenset[int]:
@@ -58,18 +58,22 @@ class PathPlan:
 Argument = tuple[str, int, str, tuple[str, ...], bool]
 
 
-def _made_ready(step: Step) -> tuple[Argument, ...]:
+def _made_ready(step: Step, operations: Sequence[str]) -> tuple[Argument, ...]:
     known = OPERATIONS.get(step.operation)
     types: Mapping[str, str] = known.arguments if known is not None else {}
-    return tuple((name, *_source(source), types.get(name) == "integer") for name, source in step.arguments)
+    return tuple((name, *_source(source, operations), types.get(name) == "integer") for name, source in step.arguments)
 
 
-def _source(source: str) -> tuple[int, str, tuple[str, ...]]:
+def _source(source: str, operations: Sequence[str]) -> tuple[int, str, tuple[str, ...]]:
     if source.startswith("$"):
         return SLOT, source[1:], ()
+    if source.startswith("="):
+        return JSON, source[1:], ()
     if source.startswith("@"):
         parts = source[1:].split(".")
-        return SEEN, ".".join(parts[:3]), tuple(parts[3:])
+        # service.Entity.verb, or the service.tool of a domain
+        length = 2 if ".".join(parts[:2]) in operations else 3
+        return SEEN, ".".join(parts[:length]), tuple(parts[length:])
     return LITERAL, source, ()
 
 

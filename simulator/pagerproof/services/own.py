@@ -113,6 +113,8 @@ class OwnService(SimulatedService):
         last = max(in_path, key=route.path.index, default="") if in_path else ""
         entity = str(job.arguments.get(last, path)) if last else path
         body = job.arguments.get("body") if route.body in ("whole", "raw") else job.arguments
+        if isinstance(body, str) and route.body == "raw":
+            body = _decoded(body)
         changed = body if isinstance(body, dict) else {} if body is None else {"body": body}
         fields = ((key, value) for key, value in changed.items() if route.places.get(key) != "path")
         details = (("path", path), *((str(key), detail(value)) for key, value in fields))
@@ -126,6 +128,13 @@ class OwnService(SimulatedService):
         field = {"in": place, "name": name, "pointer": where, "message": message}
         error = {"code": "invalid_argument", "message": text, "fields": [field]}
         return Answer(400, {"content-type": "application/json"}, orjson.dumps({"error": error}))
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
 
 
 def concrete_path(route: Route, arguments: Mapping[str, Any]) -> str:

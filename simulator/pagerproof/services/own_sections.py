@@ -11,6 +11,7 @@ from pagerproof.errors import UsageError
 from pagerproof.protocols import Service
 from pagerproof.scenario.added import Added, Find
 from pagerproof.scenario.schema import Scenario
+from pagerproof.services.app_load import app_source, declared_routes
 from pagerproof.services.base import ServiceParameters
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,40}")
@@ -50,7 +51,7 @@ def _files(section: Mapping[str, Any], find: Find) -> Iterator[Path]:
         if not isinstance(value, str):
             continue
         try:
-            path = find(value.partition(":")[0] if key == "app" else value)
+            path = app_source(value, find).path if key == "app" else find(value)
         except UsageError:
             continue  # making the service says what is missing
         if path.is_file():
@@ -73,5 +74,25 @@ def _openapi() -> Kind:
     return OpenApiParameters, make, "Your own service, described by"
 
 
-OWN_KINDS: Final[Mapping[str, Callable[[], Kind]]] = {"openapi": _openapi}
+def _har() -> Kind:
+    from pagerproof.services.har import HarParameters, HarService
+    from pagerproof.services.har_file import read_har
+
+    def make(name: str, parameters: HarParameters, find: Find) -> Service:
+        return HarService(name, read_har(find(parameters.har)), parameters)
+
+    return HarParameters, make, "Your own service, recorded in"
+
+
+def _app() -> Kind:
+    from pagerproof.services.app import AppParameters, AppService
+
+    def make(name: str, parameters: AppParameters, find: Find) -> Service:
+        routes = None if parameters.routes is None else list(declared_routes(parameters.routes))
+        return AppService(name, app_source(parameters.app, find), routes, parameters)
+
+    return AppParameters, make, "Your own service, the application"
+
+
+OWN_KINDS: Final[Mapping[str, Callable[[], Kind]]] = {"openapi": _openapi, "har": _har, "app": _app}
 """What a section of a user's own service is told by, and what is made of it."""
