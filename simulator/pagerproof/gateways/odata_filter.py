@@ -28,8 +28,9 @@ FUNCTIONS: Final[Mapping[str, tuple[int, int]]] = {
     "concat": (2, 2),
 }
 _NOT_HERE: Final = frozenset(
-    "replace year month day hour minute second round floor ceiling isof cast add sub mul div mod".split()
-)
+    {"replace", "year", "month", "day", "hour", "minute", "second", "round", "floor", "ceiling", "isof", "cast",
+     "add", "sub", "mul", "div", "mod"}
+)  # fmt: skip
 
 _TOKEN: Final = re.compile(
     r"\s*(?:(?P<literal>(?:datetimeoffset|datetime|time|guid|binary|X)?'(?:[^']|'')*'"

@@ -62,7 +62,7 @@ def entity(
     row: Row,
     *,
     select: Sequence[str] = (),
-    expanded: Mapping[str, list[Row]] | None = None,
+    expanded: Mapping[str, Sequence[Row]] | None = None,
 ) -> Row:
     """Return the JSON object of one entity; navigations that are not expanded are deferred."""
     uri = uri_of(base, entity_set, row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote_plus
 
 from pagerproof.gateways import odata_filter
@@ -13,9 +13,12 @@ from pagerproof.gateways.odata_literal import comparable
 from pagerproof.gateways.odata_problem import bad, unsupported
 from pagerproof.gateways.sap_model import EntitySet
 
+R = TypeVar("R", bound=Mapping[str, Any])
+"""A row of an entity set."""
+
 NUMBER_MAX: Final = 2_147_483_647
 _KNOWN: Final = frozenset(
-    "$filter $select $expand $top $skip $orderby $inlinecount $skiptoken $format sap-client sap-language".split()
+    {"$filter", "$select", "$expand", "$top", "$skip", "$orderby", "$inlinecount", "$skiptoken", "$format"}
 )
 
 
@@ -134,7 +137,7 @@ def _order(text: str | None, entity_set: EntitySet) -> tuple[tuple[str, bool], .
     return tuple(found)
 
 
-def filtered(rows: list[dict[str, Any]], query: Query, entity_set: EntitySet) -> list[dict[str, Any]]:
+def filtered(rows: list[R], query: Query, entity_set: EntitySet) -> list[R]:
     """Return the rows that pass the filter, in the wanted order; without one, as they came."""
     types = entity_set.types
     if query.filter is not None:
@@ -155,7 +158,7 @@ def _rank(value: Any) -> tuple[int, Any]:
     return (3, value) if hasattr(value, "isoformat") else (4, repr(value))
 
 
-def page(rows: list[dict[str, Any]], query: Query, size: int) -> tuple[list[dict[str, Any]], int | None]:
+def page(rows: list[R], query: Query, size: int) -> tuple[list[R], int | None]:
     """Return the rows of this page and the skip token of the next one, or None where nothing is left."""
     wanted = rows[query.skip :]
     if query.top is not None:

@@ -7,20 +7,18 @@ every run. Host and scheme of addresses in answers are those that the client use
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from pagerproof import sap_wire
 from pagerproof.gateways import odata_batch, odata_json, odata_xml, sap_v4, sap_writes
-from pagerproof.gateways.odata_literal import literal
-from pagerproof.gateways.odata_problem import ODataProblem, bad, no_segment, unsupported
+from pagerproof.gateways.odata_problem import ODataProblem, no_segment, unsupported
 from pagerproof.gateways.odata_query import Query, filtered, options_of, page, query_of
 from pagerproof.gateways.sap_execution import carry_out, carry_out_set
-from pagerproof.gateways.sap_model import SERVICES, EntitySet, Navigation, ODataService, set_of
+from pagerproof.gateways.sap_model import SERVICES
+from pagerproof.gateways.sap_paths import Target, target_of
 from pagerproof.gateways.sap_reads import SOURCES, Record, keyed, listing, read_all
 from pagerproof.gateways.sap_shape import Shape, json_wanted
 from pagerproof.model import Answer, WireRequest
@@ -33,25 +31,7 @@ PAGE_SIZE: Final = 100
 
 COOKIE: Final = "sap-XSRF_SIM_100"
 TOKENS_MAX: Final = 10_000
-_SEGMENT: Final = re.compile(r"([A-Za-z_]\w*)(?:\((.*)\))?", re.DOTALL)
-_KEY_PAIR: Final = re.compile(r"\s*(?:([A-Za-z_]\w*)\s*=\s*)?((?:[A-Za-z]+)?'(?:[^']|'')*'|[^,'\s]+)\s*(?:,|$)")
 _WRITES: Final = ("POST", "PUT", "PATCH", "MERGE", "DELETE")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What a path names: a set, perhaps one entity of it, perhaps what a navigation leads to, perhaps a property."""
-
-    entity_set: EntitySet
-    key: Mapping[str, str] | None = None
-    navigation: Navigation | None = None
-    property: str = ""
-    ending: str = ""  # $count, $value
-
-    @property
-    def reached(self) -> EntitySet:
-        """The set that the entities named belong to."""
-        return self.entity_set if self.navigation is None else set_of(self.navigation.target)
 
 
 class SapGateway:
@@ -70,7 +50,7 @@ class SapGateway:
         name, _, rest = path.removeprefix(ROOT).partition("/")
         name = unquote(name).partition(";")[0]
         service = SERVICES.get(name) if path.startswith(ROOT) else None
-        base = f"{request.headers.get('x-forwarded-proto', self.scheme)}://{request.host}{ROOT}{name}/"
+        base = f"{request.headers.get('x-forwarded-proto', self.scheme)}://{request.headers.get('host', request.host)}{ROOT}{name}/"
         shape = Shape(
             service=service or SERVICES["API_SALES_ORDER_SRV"],
             base=base,
@@ -179,10 +159,10 @@ class SapGateway:
             fetches = [keyed(reached, target.key[own])]
 
         def shown(rows: list[Record]) -> list[Record]:
-            return page(filtered(rows, query, reached), query, self.page_size)[0]  # type: ignore[arg-type, return-value]  # filtering makes no rows
+            return page(filtered(rows, query, reached), query, self.page_size)[0]
 
         def compose(rows: list[Record], inner: Mapping[int, Mapping[str, list[Record]]]) -> Answer:
-            found = filtered(rows, query, reached)  # type: ignore[arg-type]  # a record is a row
+            found = filtered(rows, query, reached)
             if target.ending == "$count":
                 return odata_json.text(str(len(page(found, query, len(found) + 1)[0])))
             kept, after = page(found, query, self.page_size)
@@ -250,7 +230,7 @@ class SapGateway:
         target = target_of(shape.service, segments)
         content_type = part.headers.get("content-type", "")
         if method == "POST":
-            if target.ending or target.property or (target.key is not None and target.navigation is None):
+            if target.ending or target.field or (target.key is not None and target.navigation is None):
                 raise ODataProblem(405, "POST goes to a collection", headers={"allow": "GET, PATCH, PUT, DELETE"})
             if "if-match" in part.headers:
                 raise ODataProblem(400, "eTag handling not supported for POST", code="/IWFND/CM_MGW/537")
@@ -266,8 +246,8 @@ class SapGateway:
         if method == "DELETE":
             return sap_writes.delete(target.entity_set, target.key, etag=etag)
         body = sap_writes.body_of(part.body, content_type)
-        if target.property:
-            body = {target.property: body.get(target.property)}
+        if target.field:
+            body = {target.field: body.get(target.field)}
         return sap_writes.update(target.entity_set, target.key, body, replace=method == "PUT", etag=etag)
 
 
@@ -278,7 +258,7 @@ async def _single(shape: Shape, target: Target, options: Mapping[str, str], part
     assert target.key is not None
     reached = target.reached
     query: Query = query_of(options, reached, single=True)
-    if target.ending == "$value" and not target.property:
+    if target.ending == "$value" and not target.field:
         raise ODataProblem(404, "The entity has no media stream")
     source = SOURCES[reached.name]
     own = source.key if target.navigation is None else dict(target.navigation.shared)[source.key]
@@ -302,8 +282,8 @@ async def _single(shape: Shape, target: Target, options: Mapping[str, str], part
         etag = odata_json.etag_of(row) if reached.guarded else ""
         if etag and etag == part.headers.get("if-none-match"):
             return Answer(304, {"etag": etag}, b"", rendered=True)
-        if target.property:
-            return shape.property(reached, target.property, row, bare=target.ending == "$value")
+        if target.field:
+            return shape.property(reached, target.field, row, bare=target.ending == "$value")
         return shape.entity(200, reached, row, select=query.select, expanded=inner.get(id(row)))
 
     return await read_all(shape, reached, [fetch], query.expand, compose, wanted, missing_is_empty=False)
@@ -313,83 +293,6 @@ def _same(value: Any, wanted: str) -> bool:
     """Whether a key's value is the wanted one; item numbers are told with and without leading zeros."""
     text = str(value)
     return text == wanted or (text.isdecimal() and wanted.isdecimal() and int(text) == int(wanted))
-
-
-# -- paths ------------------------------------------------------------------------------------------------------------
-
-
-def target_of(service: ODataService, segments: list[str]) -> Target:
-    """Return what a path below the service names. Raises ODataProblem: 404, 400 or 501."""
-    name, key = _segment(segments[0])
-    entity_set = service.sets.get(name)
-    if entity_set is None:
-        raise no_segment(name)
-    own = None if key is None else _key(entity_set, key)
-    if own is None and len(segments) > 1:
-        if segments[1:] == ["$count"]:
-            return Target(entity_set=entity_set, ending="$count")
-        raise no_segment(segments[1])
-    target = Target(entity_set=entity_set, key=own)
-    return target if len(segments) == 1 else _further(target, segments[1:])
-
-
-def _further(target: Target, segments: list[str]) -> Target:
-    entity_set, key = target.entity_set, target.key
-    name, inner = _segment(segments[0])
-    if name == "$links":
-        raise unsupported("Addressing links is not supported")
-    if name == "$value" and len(segments) == 1:
-        return Target(entity_set=entity_set, key=key, ending="$value")
-    if name in entity_set.properties and inner is None and segments[1:] in ([], ["$value"]):
-        return Target(entity_set=entity_set, key=key, property=name, ending="".join(segments[1:]))
-    navigation = entity_set.navigations.get(name)
-    if navigation is None:
-        raise no_segment(segments[0])
-    reached = set_of(navigation.target)
-    if inner is not None:
-        found = Target(entity_set=reached, key=_key(reached, inner))
-        return found if len(segments) == 1 else _further(found, segments[1:])
-    if len(segments) == 1:
-        return Target(entity_set=entity_set, key=key, navigation=navigation)
-    if segments[1:] == ["$count"] and navigation.many:
-        return Target(entity_set=entity_set, key=key, navigation=navigation, ending="$count")
-    if not navigation.many and segments[1] in reached.properties and segments[2:] in ([], ["$value"]):
-        return Target(entity_set=entity_set, key=key, navigation=navigation, property=segments[1],
-                      ending="".join(segments[2:]))  # fmt: skip
-    raise no_segment(segments[1])
-
-
-def _segment(text: str) -> tuple[str, str | None]:
-    if text.startswith("$"):
-        return text, None
-    match = _SEGMENT.fullmatch(text)
-    if match is None:
-        raise no_segment(text)
-    return match[1], match[2]
-
-
-def _key(entity_set: EntitySet, text: str) -> dict[str, str]:
-    """Return the key's values by property. Raises ODataProblem (400) where the predicate does not fit the set."""
-    pairs: list[tuple[str, str]] = []
-    position = 0
-    while position < len(text):
-        match = _KEY_PAIR.match(text, position)
-        if match is None or match.end() == position:
-            raise bad(f"Invalid key predicate '({text[:60]})'")
-        pairs.append((match[1] or "", match[2]))
-        position = match.end()
-    names = entity_set.keys
-    if len(names) == 1 and len(pairs) == 1 and pairs[0][0] == "":
-        pairs = [(names[0], pairs[0][1])]
-    if sorted(name for name, _ in pairs) != sorted(names):
-        raise bad(f"Invalid key predicate '({text[:60]})' for type '{entity_set.type_name}'")
-    found = {}
-    for name, written in pairs:
-        value = literal(written).value
-        if not isinstance(value, str):
-            raise bad(f"Invalid key predicate '({text[:60]})': property '{name}' is a text")
-        found[name] = value
-    return found
 
 
 # -- small things -----------------------------------------------------------------------------------------------------
@@ -448,5 +351,6 @@ def _bodiless(answer: Answer) -> Answer:
 
 
 def _not_here(path: str) -> Answer:
-    body = f"<html><head><title>404 Not found</title></head><body><h1>404 Not found</h1><p>{quote(path[:200])}</p></body></html>"
+    title = "404 Not found"
+    body = f"<html><head><title>{title}</title></head><body><h1>{title}</h1><p>{quote(path[:200])}</p></body></html>"
     return Answer(404, {"content-type": "text/html;charset=utf-8"}, body.encode(), rendered=True)

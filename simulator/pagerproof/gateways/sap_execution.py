@@ -17,7 +17,7 @@ from pagerproof.rng import key_of
 _ADDRESS = {"street": "StreetName", "city": "CityName", "postcode": "PostalCode", "country": "Country"}
 
 
-class Settled(Exception):  # noqa: N818  # not an error: the request has its answer before its operation
+class Settled(Exception):
     """What had to be read before a write decided the request."""
 
     def __init__(self, answer: Answer) -> None:

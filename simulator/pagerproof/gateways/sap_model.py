@@ -7,7 +7,7 @@ has a fixed value here (`constant`), such as a sales organization.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ class EntitySet:
 
     name: str
     properties: Mapping[str, Property]
-    navigations: Mapping[str, Navigation] = MappingProxyType({})
+    navigations: Mapping[str, Navigation] = field(default_factory=dict)
     may: frozenset[str] = frozenset()  # create, update, delete
 
     @property
@@ -90,7 +90,7 @@ class ODataService:
     name: str
     component: tuple[str, str]
     sets: Mapping[str, EntitySet]
-    functions: Mapping[str, FunctionImport] = MappingProxyType({})
+    functions: Mapping[str, FunctionImport] = field(default_factory=dict)
 
 
 def _set(name: str, properties: str, *navigations: Navigation, may: str = "", **constants: Any) -> EntitySet:

@@ -8,7 +8,7 @@ the calling request may know: its own customer's order and partner, and the sale
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ class Fetch:
 
     operation: str
     arguments: Mapping[str, Any]
-    adds: Mapping[str, str] = MappingProxyType({})
+    adds: Mapping[str, str] = field(default_factory=dict)
 
 
 def _renamed(raw: Raw, names: Mapping[str, str]) -> dict[str, Any]:
@@ -61,6 +61,12 @@ def _renamed(raw: Raw, names: Mapping[str, str]) -> dict[str, Any]:
 
 def _without(raw: Raw, *names: str) -> dict[str, Any]:
     return {name: value for name, value in raw.items() if name not in names}
+
+
+def _sales_order_row(raw: Raw) -> list[dict[str, Any]]:
+    """The header alone: the record carries the first item, too, and a date that was taken back is an empty text."""
+    row = _without(raw, "Material", "RequestedQuantity")
+    return [{**row, "RequestedDeliveryDate": None} if row.get("RequestedDeliveryDate") == "" else row]
 
 
 def _partner_row(raw: Raw) -> list[dict[str, Any]]:
@@ -137,8 +143,7 @@ def _of_billing(rows: Callable[[Raw], list[dict[str, Any]]]) -> Source:
 
 SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
     {
-        # The record of a sales order carries its first item, which is no part of the header.
-        "A_SalesOrder": _order("sap.SalesOrder.get", lambda raw: [_without(raw, "Material", "RequestedQuantity")]),
+        "A_SalesOrder": _order("sap.SalesOrder.get", _sales_order_row),
         "A_SalesOrderItem": _order("sap.SalesOrder.items", lambda raw: [dict(raw)]),
         "A_SalesOrderHeaderPartner": _order("sap.SalesOrder.get", _header_partner),
         "A_BusinessPartner": _of_partner("BusinessPartner", _partner_row),
@@ -156,7 +161,7 @@ SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
             argument="credit_memo",
             key="CreditMemoRequest",
             rows=_memo_row,
-            own=lambda record: [],
+            own=lambda _: [],
         ),
     }
 )

@@ -38,7 +38,7 @@ class Shape:
         row: Row,
         *,
         select: Sequence[str] = (),
-        expanded: Mapping[str, list[Row]] | None = None,
+        expanded: Mapping[str, Sequence[Row]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Return one entity."""
@@ -55,7 +55,7 @@ class Shape:
     def collection(
         self,
         entity_set: EntitySet,
-        rows: Sequence[tuple[Row, Mapping[str, list[Row]]]],
+        rows: Sequence[tuple[Row, Mapping[str, Sequence[Row]]]],
         *,
         select: Sequence[str],
         count: int | None,

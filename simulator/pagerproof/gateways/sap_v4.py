@@ -116,7 +116,7 @@ async def _get(shape: ShapeV4, request: WireRequest, page_size: int) -> Answer:
     if len(key) < 3 or not (key.startswith("'") and key.endswith("'")) or not rest.endswith(")"):
         raise bad(f"Invalid key predicate '({rest[:60]}'")
 
-    def compose(rows: list[Record], inner: Mapping[int, Any]) -> Answer:
+    def compose(rows: list[Record], _: Mapping[int, Any]) -> Answer:
         if not rows:
             raise no_segment("SalesOrder")
         etag = etag_of(rows[0])
@@ -128,8 +128,8 @@ async def _get(shape: ShapeV4, request: WireRequest, page_size: int) -> Answer:
 
 
 async def _collection(shape: ShapeV4, entity_set: EntitySet, query: Query, page_size: int, *, counted: bool) -> Answer:
-    def compose(rows: list[Record], inner: Mapping[int, Any]) -> Answer:
-        found = filtered(rows, query, entity_set)  # type: ignore[arg-type]  # a record is a row
+    def compose(rows: list[Record], _: Mapping[int, Any]) -> Answer:
+        found = filtered(rows, query, entity_set)
         kept, after = page(found, query, page_size)
         data: dict[str, Any] = {"@odata.context": "$metadata#SalesOrder"}
         if counted:

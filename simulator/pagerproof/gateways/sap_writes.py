@@ -227,10 +227,10 @@ def _update_sales_order(number: str, values: Body, *, replace: bool, etag: str) 
     elif released is not None:
         fields["DeliveryBlockReason"] = released
     if fields:
-        arguments = {"sales_order": number, "fields": fields}
+        changes = {"sales_order": number, "fields": fields}
         # After a release in the same request the order has a new ETag: the release has compared it.
         guard = "" if writes else etag
-        writes.append(Write(operation="sap.SalesOrder.update_header", arguments=arguments, etag=guard))
+        writes.append(Write(operation="sap.SalesOrder.update_header", arguments=changes, etag=guard))
     return tuple(writes)
 
 
@@ -254,7 +254,7 @@ def delete(entity_set: EntitySet, key: Mapping[str, str], *, etag: str) -> Plan:
     if "delete" not in entity_set.may:
         raise not_allowed(entity_set, "deleted")
     write = Write(operation="sap.SalesOrder.delete", arguments={"sales_order": key["SalesOrder"]}, etag=etag)
-    return Plan(writes=(write,), reply=lambda raw: odata_json.nothing())
+    return Plan(writes=(write,), reply=lambda _: odata_json.nothing())
 
 
 def call_function(shape: Shape, function: FunctionImport, options: Mapping[str, Any]) -> Plan:
