@@ -78,6 +78,7 @@ class Stage:
         *,
         json_wanted: bool = True,
         session: bool = True,
+        more: Mapping[str, str] | None = None,
         **headers: str,
     ) -> Answer:
         """Send a request to a path below /sap/opu/odata/sap/ (or a whole one); writes carry a session's token."""
@@ -89,7 +90,7 @@ class Stage:
             body = json.dumps(body).encode()
         if session and method not in ("GET", "HEAD"):
             sent |= self._session or self.open_session()
-        sent |= {name.replace("_", "-").lower(): value for name, value in headers.items()}
+        sent |= {name.replace("_", "-").lower(): value for name, value in {**headers, **(more or {})}.items()}
         return self.request(method, raw_path, query, sent, body or b"")
 
     def open_session(self) -> dict[str, str]:
@@ -115,7 +116,7 @@ class Stage:
         )
         coroutine = self.gateway(wire, self.exchange)
         try:
-            coroutine.send(None)  # type: ignore[attr-defined]  # a coroutine that nothing suspends
+            coroutine.send(None)
         except StopIteration as done:
             answer: Answer = done.value
             assert answer.status in (304, 403) or answer.rendered

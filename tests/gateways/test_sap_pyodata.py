@@ -14,13 +14,16 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from tests.gateways.sap_stage import SALES, Stage, on_loopback
 
+from pagerproof.model import Answer
+
 pyodata = pytest.importorskip("pyodata")
 requests = pytest.importorskip("requests")
 pytest.importorskip("uvicorn")
 
-from pyodata.exceptions import HttpError  # noqa: E402  # only where it is installed
-from pyodata.v2.service import FilterExpression, GetEntitySetFilter  # noqa: E402
-from pyodata.vendor.SAP import BusinessGatewayError, sap_header_error_hook  # noqa: E402
+HttpError: Any = pytest.importorskip("pyodata.exceptions").HttpError
+v2: Any = pytest.importorskip("pyodata.v2.service")
+vendor: Any = pytest.importorskip("pyodata.vendor.SAP")
+BusinessGatewayError = vendor.BusinessGatewayError
 
 ORDER, PARTNER = "1000000005", "1000000006"
 
@@ -54,8 +57,10 @@ def sap() -> Iterator[Sap]:
 
 
 @pytest.fixture(autouse=True)
-def sap_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HttpError, "VendorType", BusinessGatewayError)
+def sap_errors() -> Iterator[None]:
+    HttpError.VendorType = BusinessGatewayError
+    yield
+    HttpError.VendorType = None
 
 
 def etag_of(client: Any, order: str = ORDER) -> str:
@@ -180,7 +185,7 @@ def test_filters_as_text_as_operators_and_as_keywords(sap: Sap) -> None:
     query = orders.get_entities()
     assert numbers(query.filter(query.PurchaseOrderByCustomer == "PO 3")) == [made[2]]
     query = orders.get_entities()
-    both = GetEntitySetFilter.and_(query.TotalNetAmount > "64.90", query.PurchaseOrderByCustomer != "")
+    both = v2.GetEntitySetFilter.and_(query.TotalNetAmount > "64.90", query.PurchaseOrderByCustomer != "")
     assert numbers(query.filter(both)) == made[1:]
     assert numbers(orders.get_entities().filter(PurchaseOrderByCustomer__startswith="PO")) == made
     assert numbers(orders.get_entities().filter(PurchaseOrderByCustomer__endswith="2")) == [made[1]]
@@ -188,7 +193,7 @@ def test_filters_as_text_as_operators_and_as_keywords(sap: Sap) -> None:
     assert numbers(orders.get_entities().filter(PurchaseOrderByCustomer__length=4)) == made
     assert numbers(orders.get_entities().filter(PurchaseOrderByCustomer__in=["PO 1", "PO 3"])) == [made[0], made[2]]
     assert numbers(orders.get_entities().filter(SalesOrder__gte=made[0], SalesOrder__lt=made[2])) == made[:2]
-    either = FilterExpression(PurchaseOrderByCustomer="PO 1") | FilterExpression(PurchaseOrderByCustomer="PO 2")
+    either = v2.FilterExpression(PurchaseOrderByCustomer="PO 1") | v2.FilterExpression(PurchaseOrderByCustomer="PO 2")
     assert numbers(orders.get_entities().filter(either)) == made[:2]
     newer = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
     assert numbers(orders.get_entities().filter(LastChangeDateTime__gt=newer)) == made
@@ -358,7 +363,7 @@ def test_a_change_set_is_carried_out_as_a_whole(sap: Sap) -> None:
 def test_a_change_set_that_fails_leaves_no_trace(sap: Sap) -> None:
     client = sap.client()
     batch, _ = changeset(client, "MAT-9999")
-    with pytest.raises(HttpError, match="single response received, status code: 400|MAT-9999"):
+    with pytest.raises(HttpError, match="MAT-9999"):
         batch.execute()
     assert sap.stage.effects == []
     assert [each for each in sap.stage.exchange.case.log if each[1] == "ledger"] == []
@@ -408,7 +413,7 @@ def test_a_write_without_its_etag_is_428_and_with_an_old_one_412(sap: Sap) -> No
 
 
 def test_a_success_with_a_warning_passes_the_hook_for_errors_in_headers(sap: Sap) -> None:
-    client = sap.client(response_hook=sap_header_error_hook)
+    client = sap.client(response_hook=vendor.sap_header_error_hook)
     seen: list[Any] = []
     sap.session.hooks["response"].append(lambda response, **_: seen.append(response.headers.get("sap-message")))
     create = client.entity_sets.A_SalesOrder.create_entity().set(SoldToParty=PARTNER)
@@ -417,6 +422,20 @@ def test_a_success_with_a_warning_passes_the_hook_for_errors_in_headers(sap: Sap
 
 
 # -- asynchronous -----------------------------------------------------------------------------------------------------
+
+
+class Response:
+    """An answer as aiohttp has it."""
+
+    def __init__(self, url: str, answer: Answer) -> None:
+        self.url = url
+        self.status = answer.status
+        content_type = answer.headers.get("content-type", "")
+        self.headers = {"Content-Type": content_type, "content-type": content_type}
+        self._body = answer.body
+
+    async def read(self) -> bytes:
+        return self._body
 
 
 class Connection:
@@ -437,17 +456,7 @@ class Connection:
             sent |= self.stage.open_session()
         answer = self.stage.request(method, whole.path, query, sent, (data or "").encode())
 
-        class Response:
-            status = answer.status
-            headers = {"Content-Type": answer.headers.get("content-type", ""),
-                       "content-type": answer.headers.get("content-type", "")}  # fmt: skip
-
-            async def read(self) -> bytes:
-                return answer.body
-
-        response = Response()
-        response.url = url  # type: ignore[attr-defined]  # as aiohttp has it
-        yield response
+        yield Response(url, answer)
 
 
 def test_the_asynchronous_path_reads_creates_updates_and_sends_batches() -> None:

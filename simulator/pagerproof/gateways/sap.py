@@ -50,7 +50,8 @@ class SapGateway:
         name, _, rest = path.removeprefix(ROOT).partition("/")
         name = unquote(name).partition(";")[0]
         service = SERVICES.get(name) if path.startswith(ROOT) else None
-        base = f"{request.headers.get('x-forwarded-proto', self.scheme)}://{request.headers.get('host', request.host)}{ROOT}{name}/"
+        scheme = request.headers.get("x-forwarded-proto", self.scheme)
+        base = f"{scheme}://{request.headers.get('host', request.host)}{ROOT}{name}/"
         shape = Shape(
             service=service or SERVICES["API_SALES_ORDER_SRV"],
             base=base,
