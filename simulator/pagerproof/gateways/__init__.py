@@ -1,1 +1,1 @@
-"""HTTP applications of the simulated services: each turns a protocol's request into operations and renders the answer."""
+"""HTTP applications of the simulated services: each turns requests into operations and renders the answers."""

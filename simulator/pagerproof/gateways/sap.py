@@ -197,6 +197,7 @@ class SapGateway:
     async def _change_set(
         self, shape: Shape, change_set: odata_batch.ChangeSet, batch: odata_batch.PartRequest
     ) -> Answer | list[Answer]:
+        wanted: Shape | None = None
         try:
             plans = []
             for each in change_set.requests:
@@ -204,14 +205,15 @@ class SapGateway:
                 path, _, query = request.target.partition("?")
                 options = options_of(query)
                 own = _with_format(shape, request, options)
+                wanted = wanted or own  # a refusal of the whole set looks as its first request wants it
                 segments = [unquote(name) for name in path.split("/") if name]
                 if segments and segments[0].startswith("$"):
                     raise unsupported("References to a Content-ID are not supported")
                 plans.append((own, self._plan(own, request.method, segments, options, request), each.content_id))
             request_id = _request_id(change_set.requests[0].headers if change_set.requests else {})
-            return await carry_out_set(shape, plans, request_id or _request_id(batch.headers))
+            return await carry_out_set(wanted or shape, plans, request_id or _request_id(batch.headers))
         except ODataProblem as problem:
-            return shape.problem(problem)
+            return (wanted or shape).problem(problem)
 
     def _plan(
         self,
