@@ -1,1 +1,1 @@
-"""HTTP applications of the simulated services: each turns requests into operations and renders the answers."""
+"""HTTP applications of the simulated services: each turns requests into operations and renders their answers."""
