@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
@@ -85,7 +85,7 @@ class SimulatedService:
         self._disturbed: dict[Call, Disturbance] = {}
         self._locks: dict[str, Any] = {}  # entity -> its holder: a Job, or the timer that will unlock it
         self._answers = AnswersByKey(parameters.idempotency_entries)
-        self._changed: dict[object, tuple[str, Any]] = {}
+        self._changed: MutableMapping[object, tuple[Any, ...]] = {}
         self._calls = 0
         self._abandoned = 0
         self._leaked = 0
