@@ -24,7 +24,10 @@ openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")
 
 WORLD = world_of(only_intents=["shipment_tracking"])
-OVERLOADED_MIDWAY = {"status": 200, "body": {"error": {"type": "overloaded_error", "message": "Overloaded"}}}
+OVERLOADED_MIDWAY: dict[str, Any] = {
+    "status": 200,
+    "body": {"error": {"type": "overloaded_error", "message": "Overloaded"}},
+}
 
 
 def fault(kind: str, edge: str = "response", **settings: Any) -> Alter:
