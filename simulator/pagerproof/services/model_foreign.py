@@ -102,7 +102,7 @@ class ForeignModel:
         if known is None or known[0] is not truth:
             if len(self._wanted) >= _TRUTHS_MAX:
                 self._wanted.clear()
-            known = self._wanted[id(truth)] = truth, Wanted(_fields_of(truth), truth.slots)
+            known = self._wanted[id(truth)] = truth, Wanted(_fields_of(truth), truth.slots, truth.expectation.told)
         return known[1]
 
     def read(self, text: str, truth: Truth) -> str:

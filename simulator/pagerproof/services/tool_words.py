@@ -52,7 +52,9 @@ _MEANINGS: Final[Mapping[str, str]] = {
     for word in words.split()
 }
 VERBS: Final = frozenset({"get", "list", "create", "cancel", "change", "verify"})
-WRITING: Final = frozenset({"create", "cancel", "change", "refund", "return", "exchange", "reserve", "release", "book", "reset"})
+WRITING: Final = frozenset(
+    {"create", "cancel", "change", "refund", "return", "exchange", "reserve", "release", "book", "reset"}
+)
 
 ARGUMENT_NAMES: Final[Mapping[str, str]] = {
     "email": "email_address e_mail mail customer_email user_email",
