@@ -351,8 +351,8 @@ class Asked:
                 done = False
             spoken = {"role": "assistant", "content": move.text}
             letter, key = self._next([_WRITER, *self._messages, spoken], ())
-            behaviour = letter.behaviour if went_astray(letter.behaviour) else move.behaviour
-            move = Move(behaviour, text=letter.text)
+            slip = went_astray(letter.behaviour) and not went_astray(move.behaviour)
+            move = Move(letter.behaviour if slip else move.behaviour, text=letter.text)
         elif move.text:
             move = Move(move.behaviour, text=self._in_their_names(move.text), finish_reason=move.finish_reason)
         if not move.text:
