@@ -24,7 +24,10 @@ openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")
 
 WORLD = world_of(only_intents=["shipment_tracking"])
-OVERLOADED_MIDWAY = {"status": 200, "body": {"error": {"type": "overloaded_error", "message": "Overloaded"}}}
+OVERLOADED_MIDWAY: dict[str, Any] = {
+    "status": 200,
+    "body": {"error": {"type": "overloaded_error", "message": "Overloaded"}},
+}
 
 
 def fault(kind: str, edge: str = "response", **settings: Any) -> Alter:
@@ -193,3 +196,11 @@ def test_a_cut_stream_keeps_its_pace() -> None:
     _, _, whole = asking(openai_stream, fault("delay", **{"for": "1ms"}))
     _, _, cut = asking(openai_stream, fault("truncate", keep=0.5))
     assert cut.answers[0].pace_s == whole.answers[0].pace_s > 0.0
+
+
+def test_a_stream_that_was_cut_does_not_say_that_it_is_over() -> None:
+    for ask, end in ((openai_stream, b"[DONE]"), (anthropic_stream, b"message_stop")):
+        _, _, whole = asking(ask, fault("delay", **{"for": "1ms"}))
+        _, _, cut = asking(ask, fault("cut_stream"))
+        assert end in whole.answers[0].body
+        assert end not in cut.answers[0].body

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, Self
 
 import orjson
 from pydantic import Field, model_validator
@@ -19,6 +19,7 @@ from pagerproof.protocols import Call, World
 from pagerproof.services.base import ServiceParameters, SimulatedService
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.services.job import UNDISTURBED, Job, Refused
+from pagerproof.services.llm_script import Script, script_of
 from pagerproof.services.llm_stream import first_token_s
 from pagerproof.services.model_foreign import ForeignModel
 from pagerproof.services.model_policy import BEHAVIOURS, Conversation, ModelPolicy, Move, went_astray
@@ -109,6 +110,16 @@ class LlmParameters(ServiceParameters):
         default=0, ge=0, description="hidden tokens per answer, generated and billed before the visible ones; assumed"
     )
     policy: ModelRates = Field(default=ModelRates(), description="the stated model policy's rates")
+    model_function: str | None = Field(
+        default=None,
+        description="module:function(messages, tools) that answers in place of the simulated model, with text or tool "
+        "calls; none (assumed): the stated policy answers",
+    )
+    cassette: str | None = Field(
+        default=None,
+        description="JSONL file of recorded answers by the content of their requests, in place of the simulated model; "
+        "a request that is not in it is an error; none (assumed): the stated policy answers",
+    )
     tools: dict[str, DeclaredTool | Literal["handoff", "output"]] = Field(
         default_factory=dict,
         description="what a foreign agent's tools mean, by their names; what is not declared is matched by names, "
@@ -123,6 +134,12 @@ class LlmParameters(ServiceParameters):
                 if name in given:
                     raise ValueError(f"the model provider has no {name!r}: set latency_profile, streams or the limits")
         return given
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        if self.model_function is not None and self.cassette is not None:
+            raise ValueError("model_function and cassette both answer in place of the model: set one of them")
+        return self
 
 
 class Bucket:
@@ -179,6 +196,7 @@ class LlmService(SimulatedService):
         self._policy = ModelPolicy(world.seed, parameters.policy)
         self._foreign = ForeignModel(self._policy, OPERATIONS, parameters.tools)
         check_declared(parameters.tools, OPERATIONS)
+        self._script = script_of(parameters.model_function, parameters.cassette)
         self._profile = PROFILES[parameters.latency_profile]
         self._in_flight: dict[Job, _Spoken] = {}
         self._tokens_used = 0
@@ -290,6 +308,7 @@ class LlmService(SimulatedService):
             "tokens.used": lambda: float(self._tokens_used),
             "tokens.last_minute": self._tokens_last_minute,
             "cost.usd": lambda: self._cost_usd,
+            **(self._script.gauges() if self._script is not None else {}),
         }
 
     # -- speaking ----------------------------------------------------------------------------------------------------
@@ -306,6 +325,17 @@ class LlmService(SimulatedService):
         first_s = first_token_s(self._profile, spoken.key, seconds, spoken.tokens_out, self.parameters.reasoning_tokens)
         spoken.answer.pace_s = seconds - first_s
         job.early = self._schedule(first_s + wanted.extra_service_s, self._answer_early, job)
+
+    def _start(self, job: Job) -> None:
+        if self._script is None or self._script.ready(job, super()._start):
+            super()._start(job)
+
+    def _answered_by_script(self, job: Job, script: Script, tokens_in: int) -> _Spoken:
+        key = job.call.key
+        answer, tokens_out, note = script.answer(job, self.parameters.model, key, tokens_in)
+        if note:
+            job.call.case.log.append((self._now(), NOTE, "llm.model", job.call.number, answer.status, note))
+        return _Spoken(answer, key, tokens_in, tokens_out)
 
     def _perform(self, job: Job) -> Answer:
         spoken = self._in_flight.get(job)
@@ -340,6 +370,8 @@ class LlmService(SimulatedService):
         tokens_in = _prompt_tokens(conversation, tools)
         if tokens_in + max_tokens > self._context_window:
             return _Spoken(_too_long(self._context_window, tokens_in, max_tokens), call.key)
+        if self._script is not None:
+            return self._answered_by_script(job, self._script, tokens_in)
         forced = ""
         if job.disturbed is not UNDISTURBED:
             extra = job.disturbed.extra
