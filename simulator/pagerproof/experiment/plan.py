@@ -25,6 +25,7 @@ from pagerproof.scenario.words import nearest
 from pagerproof.services import NAMES, parameter_models
 from pagerproof.services.added import added_services, operations_by_name, scenario_services
 from pagerproof.services.catalogue import OPERATIONS
+from pagerproof.services.own_sections import OWN_KINDS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 from pagerproof.workload.edge_cases import EDGE_CASES
 
@@ -236,6 +237,7 @@ def known(folder: Path) -> Known:
         edge_cases=EDGE_CASES,
         folder=folder,
         added=lambda scenario, path: added_services(scenario, path, folder=folder),
+        own_keys=OWN_KINDS,
     )
 
 
