@@ -109,6 +109,13 @@ def test_a_mistake_is_told_in_the_file_that_has_it(folder: Path) -> None:
         make_plan("own.yaml", agent="my_agent.py", folder=folder)
 
 
+def test_a_section_without_a_key_that_makes_it_a_service_is_told_which_there_are(folder: Path) -> None:
+    agent_file(folder, AGENT)
+    (folder / "own.yaml").write_text(SCENARIO.replace("openapi: billing.yaml, state: billing_state.yaml, ", ""))
+    with pytest.raises(InvalidFile, match="a service of your own needs one of the keys openapi, har, app"):
+        make_plan("own.yaml", agent="my_agent.py", folder=folder)
+
+
 def test_lists_and_checks_know_them_and_run_nobodys_code(folder: Path) -> None:
     (folder / "own.yaml").write_text(SCENARIO)
     (folder / "billing_app.py").write_text("raise SystemExit('this code must not run')\n")

@@ -167,6 +167,10 @@ def test_bodies_in_base64_are_decoded(tmp_path: Path) -> None:
             '{"log": {"entries": [\n{"request": {"method": "GET", "url": "/"},\n"response": {"status": 0}}]}}',
             ":3:14: status: 0 is no HTTP status",
         ),
+        (
+            '{"log": {"entries": [\n{"request": {"method": "GET", "url": "s://[x"},\n"response": {"status": 200}}]}}',
+            ":2:31: url: Invalid IPv6 URL",
+        ),
         ("{", "not valid YAML"),
     ],
 )

@@ -136,7 +136,29 @@ def test_a_key_that_is_taken_is_409(tmp_path: Path) -> None:
     assert isinstance(made.data["id"], int)
 
 
+def test_numbers_in_path_and_query_may_be_text() -> None:
+    bench = Bench(billing())
+    assert ask(bench, "Invoices.list", limit="1")[0] == 200
+    assert ask(bench, "Invoices.list", limit="0")[0] == 400
+    assert ask(bench, "Invoices.list", limit="one")[0] == 400
+
+
 # --- the document
+
+
+def test_properties_may_be_called_like_keywords(tmp_path: Path) -> None:
+    path = tmp_path / "api.yaml"
+    path.write_text(
+        "openapi: 3.1.0\npaths: {/a: {get: {responses: {200: {description: '', content: {application/json: "
+        "{schema: {$ref: '#/components/schemas/A'}}}}}}}}\n"
+        "components: {schemas: {A: {type: object, properties: {type: {type: integer, minimum: 3, maximum: 3}, "
+        "items: {type: string}, required: {$ref: '#/components/schemas/B'}}}, "
+        "B: {type: object, properties: {again: {$ref: '#/components/schemas/B'}}, required: [again]}}}\n"
+    )
+    bench = Bench(OpenApiService("things", read_openapi(path, "things"), {}, OpenApiParameters(openapi="x")))
+    data = bench.ask("things.A.list", {}).data
+    assert data["type"] == 3
+    assert "again" in data["required"]  # a schema that needs itself ends somewhere
 
 
 def test_what_the_state_does_not_have_is_drawn_the_same_for_the_same_question() -> None:
@@ -273,6 +295,11 @@ def test_it_answers_over_http_at_its_own_routes() -> None:
             "4:10: GET /a-b is the operation AB.list already: give one an operationId",
         ),
         ("openapi: 3.1.0\npaths: {/a: {get: {}}\n", "3:1: not valid YAML"),
+        ("openapi: 3.1.0\npaths:\n  /a:\n    get: {responses: 4}\n", "4:11: responses: must be responses by status"),
+        ("openapi: 3.1.0\ncomponents:\n  schemas:\n    A: {type: sting}\n", "4:9: type: must be one of string"),
+        ("openapi: 3.1.0\ncomponents:\n  schemas:\n    A: {pattern: '('}\n", "4:9: pattern: missing )"),
+        ("openapi: 3.1.0\ncomponents:\n  schemas:\n    A: {required: true}\n", "4:9: required: in a schema"),
+        ("openapi: 3.1.0\ncomponents:\n  schemas:\n    A: {$ref: '#/components/schemas/A'}\n", "round in a circle"),
     ],
 )
 def test_a_mistake_in_the_document_is_told_with_its_place(tmp_path: Path, text: str, expected: str) -> None:

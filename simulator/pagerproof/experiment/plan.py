@@ -29,6 +29,7 @@ from pagerproof.scenario.words import nearest
 from pagerproof.services import parameter_models, plugin_services, service_names
 from pagerproof.services.added import added_services, operations_by_name, scenario_services
 from pagerproof.services.catalogue import OPERATIONS
+from pagerproof.services.own_sections import OWN_KINDS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 from pagerproof.workload.edge_cases import EDGE_CASES
 from pagerproof.workload.tau2 import Tau2Workload, build_tau2
@@ -280,6 +281,7 @@ def known(folder: Path) -> Known:
         edge_cases=EDGE_CASES,
         folder=folder,
         added=lambda scenario, path: added_services(scenario, path, folder=folder),
+        own_keys=OWN_KINDS,
     )
 
 

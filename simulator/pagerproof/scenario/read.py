@@ -62,6 +62,8 @@ class Known:
     folder: Path | None = None
     """The working folder; None is the process's."""
     added: Callable[[Scenario, Path], Sequence[Added]] = _adds_nothing
+    own_keys: Collection[str] = ()
+    """The keys that make a section of `services` a service of the user's own."""
     unmade: frozenset[str] = frozenset()
     """Added services that could not be made, so that their operations are not known."""
 
@@ -250,7 +252,10 @@ def _services(scenario: Scenario, known: Known) -> Iterator[Mistake]:
     for name, section in scenario.services.items():
         model = known.service_parameters.get(name)
         if model is None:
-            yield ("services", name), _unknown("service", name, known.service_parameters), "key"
+            message = _unknown("service", name, known.service_parameters)
+            if known.own_keys and "did you mean" not in message:
+                message += f"; a service of your own needs one of the keys {listed(known.own_keys)}"
+            yield ("services", name), message, "key"
             continue
         try:
             model.model_validate_json(json.dumps(section), strict=True)

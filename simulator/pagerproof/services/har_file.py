@@ -95,9 +95,16 @@ def _recorded(document: Document, place: tuple[str | int, ...], entry: Any) -> R
     if type(status) is not int or not 100 <= status <= 599:
         document.mistake((*place, "response", "status"), f"status: {status!r} is no HTTP status")
         return None
-    split = urlsplit(url)
+    try:
+        split = urlsplit(url)
+    except ValueError as error:
+        document.mistake((*place, "request", "url"), f"url: {error}")
+        return None
     posted = request.get("postData")
     text = posted.get("text", "") if isinstance(posted, dict) else ""
+    if not isinstance(text, str):
+        document.mistake((*place, "request", "postData", "text"), "text: must be text")
+        return None
     return Recorded(
         method=method.upper(),
         path=split.path or "/",
@@ -116,7 +123,8 @@ def _headers(response: Mapping[str, Any]) -> dict[str, str]:
     content = response.get("content")
     if isinstance(content, dict) and isinstance(content.get("mimeType"), str):
         headers["content-type"] = content["mimeType"]
-    for each in response.get("headers") or ():
+    listed = response.get("headers")
+    for each in listed if isinstance(listed, list) else ():
         if isinstance(each, dict) and isinstance(each.get("name"), str) and isinstance(each.get("value"), str):
             name = each["name"].lower()
             if name not in _DROPPED and not name.startswith(":"):

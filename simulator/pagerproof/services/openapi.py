@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from pydantic import Field
@@ -17,9 +18,12 @@ from pagerproof.services.base import ServiceParameters
 from pagerproof.services.collections import NotThere, Target, key_fields, target_of
 from pagerproof.services.documents import Document
 from pagerproof.services.job import Job, Refused
+from pagerproof.services.json_schema import Schema
 from pagerproof.services.openapi_document import NOTHING, Endpoint, OpenApi
 from pagerproof.services.own import OwnService
 from pagerproof.services.routes import Route
+
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:[.][0-9]{1,18})?")
 
 
 class OpenApiParameters(ServiceParameters):
@@ -71,14 +75,21 @@ class OpenApiService(OwnService):
                 if name not in route.operation.optional:
                     return self.complaint(route, name, "is missing")
                 continue
-            for pointer, message in schemas.mistakes(schema, value):
-                return self.complaint(route, name, message, pointer)
+            mistake = next(schemas.mistakes(schema, value), None)
+            if mistake is not None and not self._spells_a_number(route, name, schema, value):
+                return self.complaint(route, name, mistake[1], mistake[0])
         body = endpoint.body
         open_ended = route.body == "fields" and isinstance(body, dict) and body.get("additionalProperties", True)
         for name in arguments:
             if name not in endpoint.schemas and not open_ended:
                 return self.complaint(route, str(name), "is not known here")
         return None
+
+    def _spells_a_number(self, route: Route, name: str, schema: Schema, value: object) -> bool:
+        """Whether text in path, query or header is a number that fits: on the wire all of them are text."""
+        if route.places[name] == "body" or not isinstance(value, str) or _NUMBER.fullmatch(value) is None:
+            return False
+        return next(self._described.schemas.mistakes(schema, orjson.loads(value)), None) is None
 
     def answered(self, job: Job, route: Route) -> Answer:
         """Return the answer from the state, or from the document. Raises Refused."""

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from pagerproof.scenario.words import nearest
 from pagerproof.services.documents import Document
 from pagerproof.services.json_schema import Schema, Schemas, kinds_of
+from pagerproof.services.openapi_shape import KeyPath, check_shape
 from pagerproof.services.own import operation_name, own_operation
 from pagerproof.services.routes import Place, Route
 
@@ -20,8 +21,6 @@ _BESIDE: Final = ("summary", "description", "servers", "parameters", "$ref")
 _OF_HTTP: Final = ("idempotency-key", "authorization", "accept", "content-type")  # headers that are no arguments
 _READS: Final = "x-reads-only"
 _NO_EXAMPLE: Final = object()
-
-KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +64,7 @@ def read_openapi(path: Path, service: str) -> OpenApi:
         document.mistake(("swagger",) if isinstance(value, dict) and "swagger" in value else ("openapi",), said)
         document.finish()
     schemas = Schemas(value)
-    _check_references(document, value, schemas)
+    check_shape(document, value, schemas)
     document.finish()
     paths = value.get("paths")
     if not isinstance(paths, dict) or not paths:
@@ -76,30 +75,6 @@ def read_openapi(path: Path, service: str) -> OpenApi:
         document.mistake(("paths",), "no path has a get, put, post, delete or patch")
     document.finish()
     return OpenApi(endpoints=endpoints, schemas=schemas, document=value)
-
-
-def _check_references(document: Document, value: Any, schemas: Schemas, place: KeyPath = ()) -> None:
-    if isinstance(value, list):
-        for number, each in enumerate(value):
-            _check_references(document, each, schemas, (*place, number))
-    if not isinstance(value, dict):
-        return
-    reference = value.get("$ref")
-    if isinstance(reference, str):
-        try:
-            schemas.followed(value)
-        except (KeyError, TypeError, ValueError) as error:
-            reason = str(error) if isinstance(error, ValueError) else "there is nothing in this document"
-            document.mistake((*place, "$ref"), f"{reference!r}: {reason}")
-    pattern = value.get("pattern")
-    if isinstance(pattern, str) and "type" in value:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            document.mistake((*place, "pattern"), f"pattern: {error}")
-    for key, each in value.items():
-        if key not in ("example", "examples", "default", "enum"):
-            _check_references(document, each, schemas, (*place, key))
 
 
 class _Reader:
