@@ -254,6 +254,7 @@ class Stage:
         seed: int = 1,
         requests: int | None = None,
         forced: Mapping[int, Sequence[tuple[str, str, int]]] | None = None,
+        connections: bool = False,
     ) -> None:
         self.loop = SimulationLoop()
         self.services = {name: TinyService(name, self.loop) for name in SERVICES}
@@ -267,6 +268,7 @@ class Stage:
                 operations=OPERATIONS,
                 requests=requests,
                 forced=forced,
+                connections=connections,
             )
         except BaseException:
             self.loop.close()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from tests.faults.stage import SERVICE_S, Seen, case, model, shipped_models, stage_for
+import asyncio
+from typing import Any
 
-from pagerproof.faults.wire import SYN_GIVES_UP_S
-from pagerproof.model import Answer, Delivery
+import pytest
+from tests.faults.stage import SERVICE_S, Seen, call_of, case, model, shipped_models, stage_for
+
+from pagerproof.faults.wire import SYN_GIVES_UP_S, attempt, look_up, opening
+from pagerproof.model import Answer, Delivery, Operation
 from pagerproof.protocols import Call
 from pagerproof.scenario.fault_model import FaultModel
 from pagerproof.scenario.schema import FaultUse
@@ -88,8 +91,6 @@ def test_a_share_is_one_of_the_bytes_that_go_onto_the_wire(effect: object, deliv
     with stage_for(model(effect=[effect])) as stage:
 
         async def carried_out() -> Answer:
-            from tests.faults.stage import call_of
-
             call: Call = call_of(case(1), CANCEL)
             call.render = lambda _answer: rendered
             decisions = stage.injector.decide(call)
@@ -113,3 +114,54 @@ def test_a_shipped_fault_of_the_wire_leaves_the_caller_without_an_answer_or_late
         assert (seen.status, seen.elapsed_s > SERVICE_S + 0.5) == (200, True)
     else:
         assert seen.error in ("ConnectionLost", "NotConnected")
+
+
+# --- where there is a network: attempts to connect are struck, not calls
+
+
+def attempted(
+    fault: FaultModel, operation: Operation, *, give_up_s: float | None = None
+) -> tuple[str | None, float, Any]:
+    """What one attempt to connect came to, how long it took, and the fault's account."""
+    with stage_for(fault, connections=True) as stage:
+        attempt_call = Call(case(1), operation, {}, 1, 1, 7, 0.0, None, None)
+
+        async def work() -> str | None:
+            try:
+                async with asyncio.timeout(give_up_s):
+                    return await attempt(stage.injector, attempt_call)
+            except TimeoutError:
+                return "given up"
+
+        ended = stage.run(work())
+        stage.injector.close()
+        stage.injector.check_balance()
+        return ended, stage.loop.time(), stage.injector.ledger()[0]
+
+
+@pytest.mark.parametrize(
+    ("how", "operation", "after_s"),
+    [("dns", look_up("orders"), 0.02), ("refused", opening("orders"), 0.02), ("timeout", opening("orders"), 127.0)],
+)
+def test_an_attempt_to_connect_fails_as_the_model_says(how: str, operation: Operation, after_s: float) -> None:
+    ended, took_s, row = attempted(model(effect=[{"connect": {"how": how}}]), operation)
+    assert (ended, took_s, row.eligible, row.delivered, row.seen) == (how, after_s, 1, 1, 1)
+
+
+def test_a_look_up_is_not_struck_by_what_keeps_connections_from_opening() -> None:
+    ended, _, row = attempted(model(effect=[{"connect": {"how": "refused"}}]), look_up("orders"))
+    assert (ended, row.eligible, row.drawn) == (None, 0, 0)
+
+
+def test_an_attempt_that_its_client_gives_up_is_accounted_for() -> None:
+    ended, took_s, row = attempted(model(effect=[{"connect": {"how": "timeout"}}]), opening("orders"), give_up_s=5.0)
+    assert (ended, took_s, row.delivered, row.seen) == ("given up", 5.0, 1, 1)
+
+
+def test_calls_on_an_open_connection_are_left_to_other_faults() -> None:
+    refused = model("refused", effect=[{"connect": {"how": "refused"}}])
+    with stage_for(refused, model("slow"), connections=True) as stage:
+        seen = stage.run(stage.call(case(1), CANCEL))
+        assert (seen.status, seen.elapsed_s) == (200, SERVICE_S + 1)
+        stage.run(attempt(stage.injector, Call(case(2), opening("orders"), {}, 1, 1, 7, 0.0, None, None)))
+        assert {row.fault: row.drawn for row in stage.injector.ledger()} == {"refused": 1, "slow": 1}

@@ -14,6 +14,7 @@ from xxhash import xxh3_64_intdigest
 from pagerproof.errors import UsageError
 from pagerproof.faults import triggers
 from pagerproof.faults.effects import Context, Effect, Masks, Observable, build, check_service
+from pagerproof.faults.wire import attempts_instead
 from pagerproof.model import Operation
 from pagerproof.protocols import Call, Decision, Service
 from pagerproof.rng import key_of
@@ -79,6 +80,7 @@ class ArmedFault:
         services: Mapping[str, Service],
         operations: Mapping[str, Operation],
         requests: int | None,
+        connections: bool = False,
     ) -> None:
         self.order = order - _SCRIPTED_FIRST if use.at else order
         self.fault = use.id or use.use
@@ -91,6 +93,8 @@ class ArmedFault:
         for name in self.operations:
             for effect in model.effect:
                 check_service(effect, services[operations[name].service], self.fault)
+        if connections:
+            self.operations = attempts_instead(model, self.operations)
         self.effects: tuple[Effect, ...] = tuple(
             build(effect, Context(services, self.fault, position, model.target.edge))
             for position, effect in enumerate(model.effect)

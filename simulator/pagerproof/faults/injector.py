@@ -77,7 +77,9 @@ class FaultInjector:
     """Implements `pagerproof.protocols.Injector` for the fault models that a scenario uses.
 
     `requests` is the size of the run (a limit given as a share needs it). With `forced` nothing is drawn: exactly the
-    recorded strikes of these request indices are repeated. Raises UsageError for uses that make no sense.
+    recorded strikes of these request indices are repeated. With `connections` there is a network: faults that keep a
+    connection from coming about strike attempts to connect (`faults.wire.attempt`), not the calls on what came about.
+    Raises UsageError for uses that make no sense.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class FaultInjector:
         operations: Mapping[str, Operation],
         requests: int | None = None,
         forced: Mapping[int, Sequence[Strike]] | None = None,
+        connections: bool = False,
     ) -> None:
         self._seed = seed
         self._time = scheduler.time
@@ -107,6 +110,7 @@ class FaultInjector:
                 services=services,
                 operations=operations,
                 requests=requests,
+                connections=connections,
             )
             if fault.fault in self._faults:
                 raise UsageError(f"two faults are called {fault.fault!r}: give one of them an id of its own")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from pagerproof.faults.durations import duration
-from pagerproof.model import Answer, Delivery
-from pagerproof.protocols import Call, Proceed
+from pagerproof.model import Answer, Delivery, Operation
+from pagerproof.protocols import Call, Injector, Proceed
 from pagerproof.rng import sub_key
 from pagerproof.scenario import fault_model as spec
 from pagerproof.tools import ConnectionLost
 
 if TYPE_CHECKING:
     from pagerproof.faults.effects import Context, Masks, Observable, Waits
+
+Failure = Literal["dns", "refused", "timeout"]
 
 _WHY: Final = {
     "reset": "the connection was reset in the middle of the answer",
@@ -33,7 +36,7 @@ _AT_ONCE_S: Final = 0.02  # a retry loop without a pause must not stop the clock
 class NotConnected(ConnectionLost):
     """No connection came about: the service has seen nothing of the call. `how` is dns, refused or timeout."""
 
-    def __init__(self, operation: str, how: Literal["dns", "refused", "timeout"]) -> None:
+    def __init__(self, operation: str, how: Failure) -> None:
         super().__init__(operation, _WHY_NOT[how])
         self.how = how
 
@@ -102,6 +105,49 @@ class Slowed:
         if answer.delivery is not None:
             return answer
         return _delivered(_rendered(call, answer), Delivery(how="slow", bytes_per_s=self._bytes_per_s))
+
+
+_ATTEMPTS: Final[dict[str, str]] = {"dns": "Connection.resolve", "refused": "Connection.open"}
+_ATTEMPTS["timeout"] = _ATTEMPTS["refused"]
+
+
+@cache
+def look_up(service: str) -> Operation:
+    """Return what stands for looking up a service's host, in decisions and keys; no service offers it."""
+    return Operation(service=service, name=_ATTEMPTS["dns"], summary="look up the host", arguments={})
+
+
+@cache
+def opening(service: str) -> Operation:
+    """Return what stands for connecting to a service's host, in decisions and keys; no service offers it."""
+    return Operation(service=service, name=_ATTEMPTS["refused"], summary="connect to the host", arguments={})
+
+
+def attempts_instead(model: spec.FaultModel, operations: frozenset[str]) -> frozenset[str]:
+    """Return what `model` strikes where there is a network: for a fault of connecting, attempts to connect."""
+    attempts = {_ATTEMPTS[effect.spec.how] for effect in model.effect if isinstance(effect.spec, spec.Connect)}
+    if not attempts:
+        return operations
+    return frozenset(f"{name.partition('.')[0]}.{attempt}" for name in operations for attempt in attempts)
+
+
+async def attempt(injector: Injector, call: Call) -> Failure | None:
+    """Make one attempt to connect, a call of `look_up` or `opening`, under its faults, and wait as they demand.
+
+    Returns how it failed, or None where it may come about. Who made it may be cancelled meanwhile: the books say so.
+    """
+    decisions = injector.decide(call)
+    if decisions is None:
+        return None
+    try:
+        await injector.exchange(call, decisions, _connected)
+    except NotConnected as failure:
+        return failure.how
+    return None
+
+
+async def _connected(_call: Call) -> Answer:
+    return Answer(200, {}, b"")
 
 
 async def received(operation: str, answer: Answer) -> Answer:
