@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.abc
 import importlib.machinery
 import sys
@@ -79,6 +80,33 @@ def _order_anyio(module: ModuleType) -> None:
     # Its cancel scopes keep their children, and its groups their tasks, in sets; the module's own name `set` reaches
     # every place that makes one.
     vars(module)["set"] = OrderedSet
+    backend = module.AsyncIOBackend
+    real = backend.run_sync_in_worker_thread
+
+    async def run_sync_in_worker_thread(
+        cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None
+    ) -> Any:
+        loop = asyncio.get_running_loop()
+        if getattr(loop, "batons", None) is None:
+            return await real(func, args, abandon_on_cancel, limiter)
+        await cls.checkpoint()
+        async with limiter or cls.current_default_thread_limiter():
+            with module.CancelScope(shield=not abandon_on_cancel) as scope:
+                worker_scope = scope if abandon_on_cancel or scope._parent_scope is None else scope._parent_scope
+                return await loop.run_in_executor(None, _as_worker, module, loop, worker_scope, func, args)
+
+    backend.run_sync_in_worker_thread = classmethod(run_sync_in_worker_thread)
+
+
+def _as_worker(module: ModuleType, loop: Any, scope: Any, func: Any, args: Any) -> Any:
+    """Run a function where `anyio.from_thread` knows the loop and the scope that it came from, as anyio's threads do."""
+    module.set_current_async_library(None)
+    with module.claim_worker_thread(module.AsyncIOBackend, loop):
+        module.threadlocals.current_cancel_scope = scope
+        try:
+            return func(*args)
+        finally:
+            del module.threadlocals.current_cancel_scope
 
 
 @contextmanager
