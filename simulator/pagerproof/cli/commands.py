@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pagerproof.cli.console import stderr_console, stdout_console
+from pagerproof.cli.process import fix_hash_seed
 from pagerproof.errors import Interrupted, UsageError
 from pagerproof.experiment.beside import Beside
 from pagerproof.experiment.campaign import FOLDER, Replication, campaign, keep, kept
@@ -43,6 +44,7 @@ def run_command(
 ) -> int:
     """Run a scenario, print its result, and return the exit status."""
     plan = make_plan(scenario, requests=requests, seed=seed, agent=agent, faults=faults)
+    fix_hash_seed(plan)
     execution = _executed(plan, out, stderr_console(color), progress=progress)
     if not quiet:
         _print_result(execution.result, stdout_console(color), format_, _shown(execution.folder))
@@ -170,6 +172,7 @@ def campaign_command(
 ) -> int:
     """Run a scenario under many seeds without its script, keep and print where each mode first appears."""
     plan = make_plan(scenario, requests=requests, seed=seed, agent=agent)
+    fix_hash_seed(plan)
     stderr = stderr_console(color)
     numbers = range(plan.seed, plan.seed + seeds)
 
