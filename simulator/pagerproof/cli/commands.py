@@ -16,7 +16,7 @@ from pagerproof.experiment.campaign import FOLDER, Replication, campaign, keep, 
 from pagerproof.experiment.demo import compare, execute_spec
 from pagerproof.experiment.interruption import on_ctrl_c
 from pagerproof.experiment.plan import Plan, differing_versions, make_plan
-from pagerproof.experiment.replay import replay_request
+from pagerproof.experiment.replay import recorded_plan, replay_request
 from pagerproof.experiment.run import Execution, execute
 from pagerproof.experiment.steady_state import baseline_of
 from pagerproof.metrics.result import RunResult
@@ -106,6 +106,7 @@ def replay_command(
 ) -> int:
     """Execute a run again up to one request, print that request, and return 0, or 4 where it is not the same."""
     folder = RunFolder(run_folder) if run_folder is not None else latest_run(out)
+    fix_hash_seed(recorded_plan(folder))
     stderr = stderr_console(color)
     with progress_for(stderr, enabled=progress) as shown, on_ctrl_c() as interruption:
         replay = replay_request(folder, index, isolated=isolated, report=shown.update, interruption=interruption)

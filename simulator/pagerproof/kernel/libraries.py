@@ -120,8 +120,15 @@ def patching_libraries(uuids: UuidMaker, stands: Callable[[], bool]) -> Iterator
             if real is not None and not isinstance(real, _Identifiers):
                 setattr(module, name, _Identifiers(real, getattr(uuids, name), stands, kind))
 
+    def seed_numpy(module: ModuleType) -> None:
+        if stands():
+            module.seed(0)  # its hidden generator; generators of one's own are seeded from the stream
+
+    numpy_random = sys.modules.get("numpy.random")
+    numpy_state = None if numpy_random is None else numpy_random.get_state()
     patches: dict[str, Callable[[ModuleType], None]] = {
         "anyio._backends._asyncio": _order_anyio,
+        "numpy.random": seed_numpy,
         "uuid_utils": identify,
         "uuid_utils.compat": identify,
     }
@@ -133,7 +140,10 @@ def patching_libraries(uuids: UuidMaker, stands: Callable[[], bool]) -> Iterator
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
+        if finder in sys.meta_path:
+            sys.meta_path.remove(finder)
+        if numpy_random is not None:
+            numpy_random.set_state(numpy_state)
 
 
 class _Identifiers:

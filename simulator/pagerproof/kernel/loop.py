@@ -348,6 +348,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
         made_before = 0  # the number that separates timers made before this instant from those made in it
         left = limit = self._callbacks_per_instant_max
         while True:
+            if environment._now != now:  # a callback blocked the loop
+                now = environment._now
+                made_before = next(self._numbers)
+                left = limit
             if not ready and not self._stopping:
                 while queue:
                     event = queue[0][3]
@@ -364,11 +368,6 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     environment._now = now = at
                     made_before = next(self._numbers)
                     left = limit
-
-            if environment._now != now:  # a callback blocked the loop
-                now = environment._now
-                made_before = next(self._numbers)
-                left = limit
 
             while queue and queue[0][0] <= now:
                 left -= 1
