@@ -77,7 +77,7 @@ PLANTED = {
 @pytest.mark.parametrize(("likely", "source", "place"), [(kind, *case) for kind, case in PLANTED.items()], ids=PLANTED)
 def test_a_planted_source_of_difference_is_found_and_named(tmp_path, likely, source, place):
     plan = plan_for(tmp_path, source, requests=5)
-    found = diagnose(plan.spec(), tmp_path / "scratch", runs=4)
+    found = diagnose(plan.spec(), tmp_path / "scratch", runs=3 if likely == "hash order" else 2)
     assert found.difference is not None
     assert found.difference.likely == likely, in_words(found)
     assert found.difference.index == 1

@@ -1,4 +1,4 @@
-"""A program of many simultaneous foreign agents: threads, nested loops, anyio scopes, clocks and draws; prints a digest."""
+"""A program of many foreign agents at once: threads, nested loops, anyio scopes, clocks, draws; prints a digest."""
 
 # ruff: noqa: TID251
 

@@ -1,6 +1,5 @@
 """Synchronous functions of foreign agents run in threads, one at a time, in virtual time, alike in every process."""
 
-# ruff: noqa: TID251
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 
@@ -75,7 +74,7 @@ def test_a_tool_may_run_an_event_loop_of_its_own(loop):
 
 
 def test_failures_context_and_names_cross_over(loop):
-    here = contextvars.ContextVar("here")
+    here: contextvars.ContextVar[str] = contextvars.ContextVar("here")
 
     def fail():
         raise ZeroDivisionError(here.get())
@@ -149,7 +148,7 @@ def test_a_thread_started_by_the_agent_is_refused_with_its_place(loop):
 
 
 def test_a_tool_that_spins_is_stopped_with_its_line(loop):
-    stop = []
+    stop: list[bool] = []
 
     def tool():
         while not stop:

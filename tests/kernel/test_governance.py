@@ -1,7 +1,7 @@
-"""Foreign code inside a governed fence gets virtual clocks and the entropy of its request, however it bound the names."""
+"""Foreign code in a governed fence gets virtual clocks and its request's entropy, however it bound the names."""
 
 # This file reads clocks and entropy in every way that foreign code would.
-# ruff: noqa: TID251, DTZ003, DTZ005, DTZ006, DTZ011
+# ruff: noqa: TID251, PLW0108, DTZ002, DTZ003, DTZ005, DTZ011
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 

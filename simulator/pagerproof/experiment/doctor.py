@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
 from typing import Final
 
 from pagerproof.experiment.beside import run_in_child
 from pagerproof.experiment.interruption import Interruption
 from pagerproof.experiment.plan import PlanSpec
 from pagerproof.experiment.run import execute
+from pagerproof.experiment.stopwatch import wall_clock_s
 from pagerproof.kernel.sources import watched_sources
 from pagerproof.trace.store import RunFolder
 
@@ -188,7 +188,7 @@ def _likely(left: str, right: str, first: Examined, other: Examined, watched: Ex
 
 def _is_wall_clock(word: str) -> bool:
     """Whether a word is an instant within a day of now: seconds (or milli-, micro-, nanoseconds), or an ISO date."""
-    now_s = time()  # noqa: TID251  # the wall clock is what is looked for
+    now_s = wall_clock_s()
     if re.match(r"\d{4}-\d\d-\d\d", word):
         from datetime import UTC, datetime
 

@@ -174,7 +174,7 @@ def _stream_of_module(module: str) -> Stream:
     return ByteStream(sub_key(key_of(0, 0), f"import\x1f{module}".encode())).read
 
 
-_imports_under_way: Final[dict[str, object]] = getattr(importlib._bootstrap, "_module_locks", {})  # type: ignore[attr-defined]
+_imports_under_way: Final[dict[str, object]] = getattr(importlib._bootstrap, "_module_locks", {})
 """The locks of modules that are being imported: empty when none is, which is quicker to ask than the stack."""
 
 _served_random = _StreamRandom()
@@ -188,7 +188,7 @@ def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     _real_seed(self, a, version)
 
 
-_uuids = UuidMaker(lambda: EPOCH_NS + round(_now_s() * 1e9), lambda size: os.urandom(size))
+_uuids = UuidMaker(lambda: EPOCH_NS + round(_now_s() * 1e9), lambda size: os.urandom(size))  # noqa: PLW0108  # by its name, which is replaced
 
 
 def _now_s() -> float:
