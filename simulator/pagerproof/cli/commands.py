@@ -9,13 +9,14 @@ from pathlib import Path
 from rich.console import Console
 
 from pagerproof.cli.console import stderr_console, stdout_console
+from pagerproof.cli.process import fix_hash_seed
 from pagerproof.errors import Interrupted, UsageError
 from pagerproof.experiment.beside import Beside
 from pagerproof.experiment.campaign import FOLDER, Replication, campaign, keep, kept
 from pagerproof.experiment.demo import compare, execute_spec
 from pagerproof.experiment.interruption import on_ctrl_c
 from pagerproof.experiment.plan import Plan, differing_versions, make_plan
-from pagerproof.experiment.replay import replay_request
+from pagerproof.experiment.replay import recorded_plan, replay_request
 from pagerproof.experiment.run import Execution, execute
 from pagerproof.experiment.steady_state import baseline_of
 from pagerproof.metrics.result import RunResult
@@ -43,6 +44,7 @@ def run_command(
 ) -> int:
     """Run a scenario, print its result, and return the exit status."""
     plan = make_plan(scenario, requests=requests, seed=seed, agent=agent, faults=faults)
+    fix_hash_seed(plan)
     execution = _executed(plan, out, stderr_console(color), progress=progress)
     if not quiet:
         _print_result(execution.result, stdout_console(color), format_, _shown(execution.folder))
@@ -104,6 +106,7 @@ def replay_command(
 ) -> int:
     """Execute a run again up to one request, print that request, and return 0, or 4 where it is not the same."""
     folder = RunFolder(run_folder) if run_folder is not None else latest_run(out)
+    fix_hash_seed(recorded_plan(folder))
     stderr = stderr_console(color)
     with progress_for(stderr, enabled=progress) as shown, on_ctrl_c() as interruption:
         replay = replay_request(folder, index, isolated=isolated, report=shown.update, interruption=interruption)
@@ -170,6 +173,7 @@ def campaign_command(
 ) -> int:
     """Run a scenario under many seeds without its script, keep and print where each mode first appears."""
     plan = make_plan(scenario, requests=requests, seed=seed, agent=agent)
+    fix_hash_seed(plan)
     stderr = stderr_console(color)
     numbers = range(plan.seed, plan.seed + seeds)
 

@@ -11,6 +11,7 @@ import click
 
 from pagerproof import __version__
 from pagerproof.cli import completion
+from pagerproof.cli.process import came_from_the_shell
 from pagerproof.errors import Interrupted, PagerproofError
 
 _FLAGSHIP = "ten_thousand_and_first"
@@ -52,6 +53,9 @@ _agent = click.option(
     "--agent",
     metavar="MODULE_OR_FILE:ATTR",
     help="The agent: hardened, vendor_demo, package.module:attr or path/to/file.py:attr [scenario's].",
+)
+_scenario_option = click.option(
+    "--scenario", default=_FLAGSHIP, show_default=True, shell_complete=completion.scenarios, help="What happens."
 )
 _scenario = click.argument("scenario", default=_FLAGSHIP, shell_complete=completion.scenarios)
 
@@ -243,6 +247,31 @@ def campaign(
     )
 
 
+@cli.command()
+@_scenario_option
+@_agent
+@click.option("-n", "--requests", type=click.IntRange(min=1), default=300, show_default=True, help="How many requests.")
+@_seed
+@click.option("--runs", type=click.IntRange(2, 8), default=3, show_default=True, help="How many fresh processes.")
+@_format
+@_no_progress
+def doctor(
+    scenario: str, agent: str | None, requests: int, seed: int | None, runs: int, format_: str, no_progress: bool
+) -> int:
+    """Run an agent (or both reference agents) in fresh processes and name the first event in which two runs differ.
+
+    \b
+    Examples:
+      pagerproof doctor
+      pagerproof doctor --agent my_agent.py:handle --requests 1000 --runs 5
+    """
+    from pagerproof.cli.doctor_command import doctor_command
+
+    return doctor_command(
+        scenario, agent=agent, requests=requests, seed=seed, runs=runs, format_=format_, progress=not no_progress
+    )
+
+
 @cli.command("list")
 @click.argument(
     "kind",
@@ -330,6 +359,8 @@ def completion_(shell: str) -> int:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the status of the design; no traceback unless --debug."""
     given = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        came_from_the_shell()
     sys.exit(_status(given, debug="--debug" in given))
 
 

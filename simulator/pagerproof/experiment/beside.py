@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -56,6 +57,25 @@ class Beside(Generic[T]):
         self._process.terminate()
         self._process.join()
         self._receiver.close()
+
+
+def run_in_child(
+    work: Callable[..., T], *arguments: object, hash_seed: int = 0, interruption: Interruption | None = None
+) -> T:
+    """Return what `work(*arguments)` returns in a fresh process with this hash seed, also from within a test runner.
+
+    `work` is a function of a module. Raises FailedBeside, and Interrupted when the user asks to stop.
+    """
+    before = os.environ.get("PYTHONHASHSEED")
+    os.environ["PYTHONHASHSEED"] = str(hash_seed)
+    try:
+        beside = Beside(work, *arguments)
+    finally:
+        if before is None:
+            del os.environ["PYTHONHASHSEED"]
+        else:
+            os.environ["PYTHONHASHSEED"] = before
+    return beside.result(interruption)
 
 
 def _do(sender: Connection, work: Callable[..., Any], arguments: tuple[object, ...]) -> None:

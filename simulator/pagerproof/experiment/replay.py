@@ -42,7 +42,7 @@ def replay_request(
     """
     manifest = folder.manifest()
     row = _recorded(folder, manifest, index)
-    plan = _plan_of(folder, manifest)
+    plan = recorded_plan(folder)
     forced = {index: _strikes(folder, index)} if isolated else None
     case = _executed_again(plan, index, forced=forced, isolated=isolated, report=report, interruption=interruption)
     verdict = judge(case)
@@ -81,8 +81,9 @@ def _recorded(folder: RunFolder, manifest: dict[str, Any], index: int) -> pd.Ser
     return row
 
 
-def _plan_of(folder: RunFolder, manifest: dict[str, Any]) -> Plan:
-    """Return the plan that the manifest describes. Raises UsageError where an input has changed since."""
+def recorded_plan(folder: RunFolder) -> Plan:
+    """Return the plan that the run's manifest describes. Raises UsageError where an input has changed since."""
+    manifest = folder.manifest()
     for path, recorded in manifest["inputs"].items():
         file = Path(path)
         if not file.is_file():

@@ -23,20 +23,24 @@ seeded from the system, draw from the stream of the request that is being served
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import sys
 import threading
 import time
 import types
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any, Literal, NoReturn
 
 from pagerproof.errors import ForbiddenCall
+from pagerproof.kernel.batons import Batons
 from pagerproof.kernel.diagnosis import is_agent_code, is_installed, place_of
 from pagerproof.kernel.governance import Dispatcher, Stream, dispatcher_of, governed
 from pagerproof.kernel.loop import SimulationLoop
+from pagerproof.kernel.nested import NestedLoop
 
 Entropy = Callable[[], Stream]
 """Returns the byte stream of the request that is being served: `stream(n)` gives its next n bytes."""
@@ -90,6 +94,7 @@ class Fence:
         self.clocks = manner == "governed"
         self._loop = loop
         self._entropy = entropy
+        self._batons = loop.batons
         self._thread_id = threading.get_ident()
         self._lifted = 0
 
@@ -104,11 +109,15 @@ class Fence:
 
     def stands(self) -> bool:
         """Return whether the caller is inside: in the fenced thread and not lifted."""
-        return not self._lifted and threading.get_ident() == self._thread_id
+        if self._lifted:
+            return False
+        if threading.get_ident() == self._thread_id:
+            return self._batons is None or not self._batons.starting
+        return self._batons is not None and self._batons.here() is not None
 
     def now_s(self) -> float:
         """Return the loop's time."""
-        return self._loop.time() + self._loop.slept_s
+        return self._loop.time()
 
     def stream(self) -> Stream:
         """Return the stream of the request that is being served. Raises LookupError without entropy."""
@@ -143,6 +152,7 @@ def fenced(loop: SimulationLoop, entropy: Entropy | None = None, manner: Manner 
     if manner == "governed" and entropy is None:
         raise ValueError("foreign code needs entropy")
     _install_hook()
+    loop.batons = Batons(loop) if manner == "governed" else None
     fence = Fence(loop, entropy, manner)
     swaps = _Swaps()
     with nullcontext() if entropy is None else governed(fence):
@@ -151,9 +161,13 @@ def fenced(loop: SimulationLoop, entropy: Entropy | None = None, manner: Manner 
             if manner == "strict":
                 _swap_clocks(fence, swaps)
                 swaps.reach_agent_modules()
+            else:
+                _swap_loops(fence, loop, swaps)
             _up = fence
             yield fence
         finally:
+            if loop.batons is not None:
+                loop.batons.end()
             _up = None
             swaps.undo()
 
@@ -215,6 +229,35 @@ def _audit(event: str, _arguments: tuple[object, ...]) -> None:
 
 def _swap_threads(fence: Fence, swaps: _Swaps) -> None:
     swaps.swap(threading.Thread, "start", _refusing_method(fence, threading.Thread.start))
+
+
+def _swap_loops(fence: Fence, loop: SimulationLoop, swaps: _Swaps) -> None:
+    """Let `asyncio.run` in a thread of the batons have a loop on the run's clock."""
+    real = asyncio.events.new_event_loop
+
+    def new_event_loop() -> asyncio.AbstractEventLoop:
+        batons = loop.batons
+        worker = None if batons is None else batons.here()
+        if batons is None or worker is None or not fence.stands():
+            return real()
+        return NestedLoop(loop, batons, worker)
+
+    swaps.swap(asyncio.events, "new_event_loop", new_event_loop)
+    swaps.swap(asyncio, "new_event_loop", new_event_loop)
+    swaps.swap(Future, "result", _awaiting(loop, Future.result))
+    swaps.swap(Future, "exception", _awaiting(loop, Future.exception))
+
+
+def _awaiting(loop: SimulationLoop, real: Callable[..., Any]) -> Callable[..., Any]:
+    """Have a thread of the batons wait for a future (`run_coroutine_threadsafe`, `anyio.from_thread`) as if asleep."""
+
+    def result(self: Future[Any], timeout: float | None = None) -> Any:
+        if loop.batons is not None:
+            loop.batons.wait(self, timeout)
+            timeout = None if self.done() else 0.0
+        return real(self, timeout)
+
+    return result
 
 
 def _swap_clocks(fence: Fence, swaps: _Swaps) -> None:

@@ -21,6 +21,7 @@ import ctypes
 import datetime
 import functools
 import gc
+import importlib
 import os
 import random  # noqa: TID251  # not to draw from: what foreign code draws from is replaced here
 import sys
@@ -156,6 +157,26 @@ class _StreamRandom(random.SystemRandom):
         return super().gauss(mu, sigma)
 
 
+def _stream_of(governor: Governor) -> Stream:
+    """Return the stream to draw from: the request's, or, while it imports a module, that of the module.
+
+    What a library draws as it is imported would otherwise shift the draws of the request that came first, and only in
+    the first run of a process.
+    """
+    if _imports_under_way:
+        module = _module_being_executed()
+        if module and not isinstance(governor, _Importing):
+            return _stream_of_module(module)
+    return governor.stream()
+
+
+def _stream_of_module(module: str) -> Stream:
+    return ByteStream(sub_key(key_of(0, 0), f"import\x1f{module}".encode())).read
+
+
+_imports_under_way: Final[dict[str, object]] = getattr(importlib._bootstrap, "_module_locks", {})
+"""The locks of modules that are being imported: empty when none is, which is quicker to ask than the stack."""
+
 _served_random = _StreamRandom()
 _real_seed = random.Random.seed
 
@@ -163,11 +184,11 @@ _real_seed = random.Random.seed
 def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     governor = _governor
     if a is None and governor is not None and governor.stands():
-        a = int.from_bytes(governor.stream()(32), "big")
+        a = int.from_bytes(_stream_of(governor)(32), "big")
     _real_seed(self, a, version)
 
 
-_uuids = UuidMaker(lambda: EPOCH_NS + round(_now_s() * 1e9), lambda size: os.urandom(size))
+_uuids = UuidMaker(lambda: EPOCH_NS + round(_now_s() * 1e9), lambda size: os.urandom(size))  # noqa: PLW0108  # by its name, which is replaced
 
 
 def _now_s() -> float:
@@ -176,13 +197,13 @@ def _now_s() -> float:
 
 def _entropy() -> Iterator[tuple[Any, str, Callable[..., Any]]]:
     def read(governor: Governor, size: int, _flags: int = 0) -> bytes:
-        return governor.stream()(size)
+        return _stream_of(governor)(size)
 
     yield os, "urandom", read
     if hasattr(os, "getrandom"):
         yield os, "getrandom", read
     yield uuid, "uuid1", lambda _governor, node=None, clock_seq=None: _uuids.uuid1(node, clock_seq)
-    yield uuid, "getnode", lambda governor: int.from_bytes(governor.stream()(6), "big") | 1 << 40
+    yield uuid, "getnode", lambda governor: int.from_bytes(_stream_of(governor)(6), "big") | 1 << 40
     if hasattr(uuid, "uuid7"):  # the standard library's keeps a counter for the whole process
         yield uuid, "uuid7", lambda _governor: _uuids.uuid7()
     hidden = random.random.__self__  # type: ignore[attr-defined]  # the generator behind the module's functions
@@ -229,9 +250,9 @@ def governed(governor: Governor) -> Iterator[None]:
         if governor.clocks:
             undo.enter_context(_virtual_datetime())
         _rebind(undo, clocks=governor.clocks)
-        undo.enter_context(patching_libraries(_uuids, lambda: _governor is not None and _governor.stands()))
         _governor = governor
         undo.callback(_release)
+        undo.enter_context(patching_libraries(_uuids, lambda: _governor is not None and _governor.stands()))
         yield
 
 
@@ -359,7 +380,7 @@ class _Importing:
     def stream(self) -> Stream:
         module = _module_being_executed()
         if module not in self._streams:
-            self._streams[module] = ByteStream(sub_key(key_of(0, 0), f"import\x1f{module}".encode())).read
+            self._streams[module] = _stream_of_module(module)
         return self._streams[module]
 
     def sleep(self, seconds: float) -> None:
@@ -370,6 +391,8 @@ def _module_being_executed() -> str:
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_name != "<module>":
         frame = frame.f_back
+    if frame.f_code.co_name != "<module>":
+        return ""
     name = str(frame.f_globals.get("__name__", ""))
     return "" if name == "__main__" or name.partition(".")[0] in {"pagerproof", "_pytest", "pytest"} else name
 

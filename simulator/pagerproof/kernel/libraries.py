@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.abc
 import importlib.machinery
 import platform
@@ -80,6 +81,33 @@ def _order_anyio(module: ModuleType) -> None:
     # Its cancel scopes keep their children, and its groups their tasks, in sets; the module's own name `set` reaches
     # every place that makes one.
     vars(module)["set"] = OrderedSet
+    backend = module.AsyncIOBackend
+    real = backend.run_sync_in_worker_thread
+
+    async def run_sync_in_worker_thread(
+        cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None
+    ) -> Any:
+        loop = asyncio.get_running_loop()
+        if getattr(loop, "batons", None) is None:
+            return await real(func, args, abandon_on_cancel, limiter)
+        await cls.checkpoint()
+        async with limiter or cls.current_default_thread_limiter():
+            with module.CancelScope(shield=not abandon_on_cancel) as scope:
+                worker_scope = scope if abandon_on_cancel or scope._parent_scope is None else scope._parent_scope
+                return await loop.run_in_executor(None, _as_worker, module, loop, worker_scope, func, args)
+
+    backend.run_sync_in_worker_thread = classmethod(run_sync_in_worker_thread)
+
+
+def _as_worker(module: ModuleType, loop: Any, scope: Any, func: Any, args: Any) -> Any:
+    """Run a function where `anyio.from_thread` knows the loop and the scope that it came from, as in its own threads."""
+    module.set_current_async_library(None)
+    with module.claim_worker_thread(module.AsyncIOBackend, loop):
+        module.threadlocals.current_cancel_scope = scope
+        try:
+            return func(*args)
+        finally:
+            del module.threadlocals.current_cancel_scope
 
 
 @contextmanager
@@ -93,11 +121,18 @@ def patching_libraries(uuids: UuidMaker, stands: Callable[[], bool]) -> Iterator
             if real is not None and not isinstance(real, _Identifiers):
                 setattr(module, name, _Identifiers(real, getattr(uuids, name), stands, kind))
 
+    def seed_numpy(module: ModuleType) -> None:
+        if stands():
+            module.seed(0)  # its hidden generator; generators of one's own are seeded from the stream
+
+    numpy_random = sys.modules.get("numpy.random")
+    numpy_state = None if numpy_random is None else numpy_random.get_state()
     # The openai client asks what machine this is; the answer is kept, and finding it starts a process.
     platform.platform()
     platform.processor()
     patches: dict[str, Callable[[ModuleType], None]] = {
         "anyio._backends._asyncio": _order_anyio,
+        "numpy.random": seed_numpy,
         "uuid_utils": identify,
         "uuid_utils.compat": identify,
     }
@@ -109,7 +144,10 @@ def patching_libraries(uuids: UuidMaker, stands: Callable[[], bool]) -> Iterator
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
+        if finder in sys.meta_path:
+            sys.meta_path.remove(finder)
+        if numpy_random is not None:
+            numpy_random.set_state(numpy_state)
 
 
 class _Identifiers:

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 import simpy
 
 from pagerproof.errors import AgentMisbehaved, Deadlock, ForbiddenCall, Livelock
+from pagerproof.kernel.batons import Batons
 from pagerproof.kernel.diagnosis import listed, name_of_callback, place_of, waiting_task
 from pagerproof.kernel.handles import (
     Entry,
@@ -81,7 +82,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self.timed_waits = 0
         self.network: object | None = None
         self.on_blocked: Callable[[float, str], object] = lambda _seconds, _place: None
-        self._sleeps: list[float] = []  # seconds slept so far by each executor's function that runs now
+        self.batons: Batons | None = None
 
     # --- the clock and the light path of simulated services
 
@@ -136,7 +137,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> ReadyHandle:
         """Do as `call_soon`. Raises ForbiddenCall from another thread: its timing would be the wall clock's."""
-        if threading.get_ident() != (self._thread_id or self._owner_thread_id):
+        in_batons = self.batons is not None and self.batons.here() is not None
+        if not in_batons and threading.get_ident() != (self._thread_id or self._owner_thread_id):
             raise ForbiddenCall(
                 "loop.call_soon_threadsafe() was called from another thread, and threads do not exist in virtual "
                 "time: use asyncio.to_thread() or loop.run_in_executor(), which run in the loop's order"
@@ -223,54 +225,45 @@ class SimulationLoop(asyncio.BaseEventLoop):
         func: Callable[..., T],
         *args: object,
     ) -> asyncio.Future[T]:
-        """Run `func(*args)` at once, whatever the executor, and deliver its result through the ready queue.
+        """Run `func(*args)`, whatever the executor, and deliver its result through the ready queue.
 
-        While it runs there is no running loop, as there would be none in a worker thread. What it sleeps (`block`) is
-        added up, and its result delivered that much later.
+        With `batons` it runs in one of their threads from the ready queue on, else at once; there is no running loop
+        meanwhile, as there would be none in a worker thread.
         """
         if self._closed:
             _refuse_closed()
         future: asyncio.Future[T] = self.create_future()
+        if self.batons is not None:
+            self.batons.submit(func, args, future)
+            return future
         running = events._get_running_loop()
         events._set_running_loop(None)
-        self._sleeps.append(0.0)
         try:
             result = func(*args)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as failure:
-            self._deliver_later(_deliver_failure, future, failure)
+            self.call_soon(_deliver_failure, future, failure)
         else:
-            self._deliver_later(_deliver, future, result)
+            self.call_soon(_deliver, future, result)
         finally:
-            self._sleeps.pop()
             events._set_running_loop(running)
         return future
-
-    def _deliver_later(self, deliver: Callable[..., None], future: asyncio.Future[Any], outcome: object) -> None:
-        if self._sleeps[-1]:
-            self.call_later(self._sleeps[-1], deliver, future, outcome)
-        else:
-            self.call_soon(deliver, future, outcome)
 
     def block(self, seconds: float, place: str) -> None:
         """Let virtual time pass as `time.sleep` does. Raises ValueError for a negative time.
 
-        In an executor's function only that one waits. On the loop everybody does: the clock moves on at once, whatever
+        In a thread of the batons only that one waits. On the loop everybody does: the clock moves on at once, whatever
         falls due meanwhile is late, and `on_blocked(seconds, place)` is told.
         """
         if not seconds >= 0.0:
             raise ValueError("sleep length must be non-negative")
-        if self._sleeps:
-            self._sleeps[-1] += seconds
+        worker = None if self.batons is None else self.batons.here()
+        if self.batons is not None and worker is not None:
+            self.batons.sleep(worker, seconds)
             return
         self.on_blocked(seconds, place)
         self.environment._now += seconds
-
-    @property
-    def slept_s(self) -> float:
-        """How far the executor's function that runs now is ahead of the loop's clock."""
-        return self._sleeps[-1] if self._sleeps else 0.0
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Do nothing: there is no executor."""
@@ -355,6 +348,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
         made_before = 0  # the number that separates timers made before this instant from those made in it
         left = limit = self._callbacks_per_instant_max
         while True:
+            if environment._now != now:  # a callback blocked the loop
+                now = environment._now
+                made_before = next(self._numbers)
+                left = limit
             if not ready and not self._stopping:
                 while queue:
                     event = queue[0][3]
@@ -371,11 +368,6 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     environment._now = now = at
                     made_before = next(self._numbers)
                     left = limit
-
-            if environment._now != now:  # a callback blocked the loop
-                now = environment._now
-                made_before = next(self._numbers)
-                left = limit
 
             while queue and queue[0][0] <= now:
                 left -= 1

@@ -66,11 +66,15 @@ class _Ticks:
         # Raised again at every tick until the callback ends, should it swallow even this.
         raise SpinSignal
 
+    def _frame_of_worker(self) -> FrameType | None:
+        batons = self._loop.batons
+        return None if batons is None else batons.frame()
+
     def _message(self, frame: FrameType | None) -> str:
         task = asyncio.current_task(self._loop) if self._loop.is_running() else None
         who = name_of_task(task) if task is not None else "a callback"
         return (
             f"at virtual time {self._loop.time():.6f} s {who} has run for more than {self._after_wall_s:g} s of "
-            f"wall time without awaiting: {place_of(frame)}. "
+            f"wall time without awaiting: {place_of(self._frame_of_worker() or frame)}. "
             "Await something in the loop, or bound it."
         )
