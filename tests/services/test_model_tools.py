@@ -9,6 +9,7 @@ from tests.gateways.llm_stage import function
 from tests.services.llm_stage import FakeWorld
 
 from pagerproof.errors import UsageError
+from pagerproof.model import Operation
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.services.llm import LlmParameters, LlmService
 from pagerproof.services.model_tools import DeclaredTool, match_tools
@@ -112,3 +113,13 @@ def test_a_handoff_is_known_by_its_name(name: str) -> None:
 
 def test_a_transfer_to_a_human_is_no_handoff_to_another_agent() -> None:
     assert use_of(function("transfer_to_human_agents", "", summary="string")).role != "handoff"
+
+
+def test_a_tool_may_mean_an_operation_of_a_users_own_service() -> None:
+    own = Operation(service="billing", name="Invoice.resend", summary="Send it again.", arguments={"invoice": "string"})
+    service = LlmService(LlmParameters.model_validate({"tools": {"again": {"operation": own.full_name}}}))
+    service.known_operations = {**OPERATIONS, own.full_name: own}
+    service.open(FakeWorld())
+    assert match_tools([function("resend_invoice", "", invoice="string")], service.known_operations).callers.keys() == {
+        own.full_name
+    }

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from xxhash import xxh3_64_intdigest
 
 from pagerproof.events import NOTE
-from pagerproof.model import Answer
+from pagerproof.model import Answer, Operation
 from pagerproof.protocols import Call, World
 from pagerproof.services.base import ServiceParameters, SimulatedService
 from pagerproof.services.catalogue import OPERATIONS
@@ -190,12 +190,15 @@ class LlmService(SimulatedService):
     name = "llm"
     Parameters: ClassVar[type[ServiceParameters]] = LlmParameters
 
+    known_operations: Mapping[str, Operation] = OPERATIONS
+    """What tools may mean; whoever adds services of a user's own sets this before a run."""
+
     def open(self, world: World) -> None:
         """Begin a run: full buckets, nothing in flight."""
         parameters: LlmParameters = self.parameters
         self._policy = ModelPolicy(world.seed, parameters.policy)
-        self._foreign = ForeignModel(self._policy, OPERATIONS, parameters.tools)
-        check_declared(parameters.tools, OPERATIONS)
+        self._foreign = ForeignModel(self._policy, self.known_operations, parameters.tools)
+        check_declared(parameters.tools, self.known_operations)
         self._script = script_of(parameters.model_function, parameters.cassette)
         self._profile = PROFILES[parameters.latency_profile]
         self._in_flight: dict[Job, _Spoken] = {}
