@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from pagerproof import __version__
 from pagerproof.agents.load import LoadedAgent, agent_names, load_agent
@@ -58,6 +59,12 @@ class Plan:
     def on_the_wire(self) -> bool:
         """Whether the run has a network: for an agent that knows nothing of the desk, or where the scenario asks."""
         return self.agent.foreign or bool(self.scenario.network.hosts)
+
+    @property
+    def manner(self) -> Literal["strict", "governed"]:
+        """Whether agent code that reads the wall clock is refused, or is given virtual time."""
+        clock = self.scenario.agent.clock
+        return "governed" if clock == "virtual" or (clock is None and self.agent.foreign) else "strict"
 
     def environment(self) -> AbstractContextManager[None]:
         """Return what sets the agent's environment variables for a while, and puts everything back."""

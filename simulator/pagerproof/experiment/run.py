@@ -35,6 +35,7 @@ from pagerproof.oracles import judge
 from pagerproof.protocols import Case, Directory, Scheduler, Service
 from pagerproof.reporting.progress import Snapshot
 from pagerproof.scenario.fault_model import Expect, FaultModel
+from pagerproof.services.llm import LlmService
 from pagerproof.trace.journal import DigestChain, EventSpill, request_digest
 from pagerproof.trace.store import RunFolder, new_run_folder
 
@@ -98,7 +99,7 @@ class Stage:
             boundary=self.boundary,
             source=self.workload,
             agent=agent,
-            manner="governed" if self.plan.agent.foreign else "strict",
+            manner=self.plan.manner,
             requests=self.plan.requests,
             concurrency=scenario.agent.concurrency,
             patience_ends_at_start=scenario.workload.patience.applies_to == "queue",
@@ -119,9 +120,12 @@ def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -
     services: Mapping[str, Service] = plan.services()
     loop = SimulationLoop()
     world = World(plan.seed, loop, workload.directory)
+    operations = {name: each for service in services.values() for name, each in service.operations.items()}
+    model = services["llm"]
+    if plan.on_the_wire and isinstance(model, LlmService):
+        model.known_operations = {name: each for name, each in operations.items() if each.service != "llm"}
     for service in services.values():
         service.open(world)
-    operations = {name: each for service in services.values() for name, each in service.operations.items()}
     injector = FaultInjector(
         fault_models_of(plan),
         plan.fault_uses() if plan.faults else (),
@@ -257,7 +261,11 @@ def execute(
     base, without_base = _asked(baseline, end)
     if isinstance(without_base, Interrupted):  # the run itself is whole, and is kept
         end = replace(end, stopped_by=without_base)
-    result = replace(_result(plan, collector, stage, end, base, wall_s), replications=replications)
+    result = replace(
+        _result(plan, collector, stage, end, base, wall_s),
+        replications=replications,
+        network=None if stage.wire is None else stage.wire.use(),
+    )
     execution = Execution(
         requests=plan.requests,
         result=result,
@@ -291,6 +299,7 @@ def _result(
     faults = deliveries(stage, collector.expectations)
     gates = evaluate(plan.scenario.gates, requests)
     stopped_by = end.stopped_by
+    network = None if stage.wire is None else stage.wire.use()
     verdict = decide(
         gates=gates,
         faults=faults,
@@ -298,6 +307,7 @@ def _result(
         baseline=base,
         interrupted=stopped_by is not None and not isinstance(stopped_by, AgentMisbehaved),
         agent_stopped_run=str(stopped_by) if isinstance(stopped_by, AgentMisbehaved) else "",
+        unattributed=0 if network is None else sum(network.unattributed.values()),
     )
     return summarise(
         requests,

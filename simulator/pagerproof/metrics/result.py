@@ -256,10 +256,38 @@ class Replications:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolMatch:
+    """One tool that a foreign agent offered to the model, and what it was taken for: operations, or nothing.
+
+    `sure` is from 0 to 1 (declared tools: 1), `why` says in words what it was taken by.
+    """
+
+    tool: str
+    role: str
+    operations: tuple[str, ...]
+    sure: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkUse:
+    """What went over the simulated network beside answered requests.
+
+    `unattributed` counts calls that belonged to no request (index 0), by operation; `strangers` the hosts that were
+    asked for and that nobody serves; `tools` are the agent's tools as the simulated model understood them.
+    """
+
+    unattributed: Mapping[str, int]
+    strangers: Mapping[str, int]
+    tools: tuple[ToolMatch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """Everything that a run found out.
 
-    `not_judged` counts the requests that carry criteria of a kind that no oracle here judges, by kind.
+    `not_judged` counts the requests that carry criteria of a kind that no oracle here judges, by kind; `network` is
+    None for a run without one.
     """
 
     scenario: str
@@ -292,6 +320,7 @@ class RunResult:
     interrupted: bool = False
     covers: str = ""
     not_judged: Mapping[str, int] = field(default_factory=dict)
+    network: NetworkUse | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document `pagerproof/result/1`: plain JSON types, numbers that JSON lacks as null."""

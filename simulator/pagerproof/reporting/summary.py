@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from pagerproof.metrics.result import GateResult, Replications, RunResult, Spread, StripBin
+from pagerproof.metrics.result import GateResult, NetworkUse, Replications, RunResult, Spread, StripBin
 from pagerproof.model import Outcome
 from pagerproof.reporting.layout import (
     SEPARATOR,
@@ -49,6 +49,8 @@ def print_summary(console: Console, result: RunResult, *, run_folder: str = "") 
     _delivery(console, result)
     _expectations(console, result)
     _matrix(console, result)
+    if result.network is not None:
+        _network(console, result.network)
     _figures(console, result)
     _strip(console, result)
     _modes(console, result)
@@ -389,6 +391,28 @@ def show_observed(gate: GateResult) -> str:
         "USD": f"{gate.observed:.4f} USD",
     }.get(gate.unit, f"{gate.observed:g}")
     return f"{shown} of {gate.n:,}"
+
+
+def _network(console: Console, network: NetworkUse) -> None:
+    """Print what the agent's tools were taken for, and what went over the network beside answered requests."""
+    if network.tools:
+        rows = [
+            [Text(visible(use.tool)), Text(", ".join(use.operations) or use.role), f"{use.sure:.0%}", Text(use.why)]
+            for use in network.tools
+        ]
+        columns = [
+            Column(name="the agent's tool"),
+            Column(name="was taken for", flexible=True),
+            Column(name="sure", right=True),
+            Column(name="by", flexible=True),
+        ]
+        print_table(console, "Tools, as the simulated model understood them", columns, rows)
+    for host, count in network.strangers.items():
+        text = f"{visible(host)} was asked for {count:,} time{'s' * (count != 1)}, and nobody serves it"
+        print_hanging(console, Text("  unknown host  ", style="yellow"), text)
+    for operation, count in network.unattributed.items():
+        text = f"{operation} was called {count:,} time{'s' * (count != 1)} by code that works for no request (index 0)"
+        print_hanging(console, Text("  unattributed  ", style="yellow"), text)
 
 
 def _verdict(console: Console, result: RunResult) -> None:
