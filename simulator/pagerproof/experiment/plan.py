@@ -206,13 +206,14 @@ def make_plan(
     if wanted < 1:
         raise UsageError(f"--requests must be 1 or more, not {wanted}")
     operations = operations_by_name(scenario_services(read, path, folder=folder))
+    spec = agent or _from_beside(read.agent.use, path)
     with environment(agents_environment(read.agent.env)):
-        loaded = load_agent(agent or read.agent.use, folder=folder if agent else _home_of(read.agent.use, path, folder))
+        loaded = load_agent(spec, folder=folder)
     return Plan(
         scenario=read,
         scenario_path=path,
         agent=loaded,
-        agent_spec=agent or read.agent.use,
+        agent_spec=spec,
         seed=read.seed if seed is None else seed,
         requests=wanted,
         faults=faults and bool(read.faults),
@@ -222,10 +223,11 @@ def make_plan(
     )
 
 
-def _home_of(agent: str, scenario_path: Path, folder: Path) -> Path:
-    """Return the folder from which a scenario's agent is meant: its own, where the agent is a file beside it."""
-    beside = scenario_path.parent / agent.rpartition(":")[0]
-    return scenario_path.parent if beside.suffix == ".py" and beside.is_file() else folder
+def _from_beside(agent: str, scenario_path: Path) -> str:
+    """Return how a scenario's agent is found from anywhere: by its full path, where it is a file beside the scenario."""
+    place, colon, attribute = agent.partition(".py:")
+    beside = scenario_path.resolve().parent / f"{place}.py" if colon else scenario_path.resolve().parent / agent
+    return f"{beside}{colon and ':'}{attribute}" if beside.suffix == ".py" and beside.is_file() else agent
 
 
 def _fault_models(scenario: Scenario, folder: Path, operations: Mapping[str, Operation]) -> dict[str, FaultModel]:

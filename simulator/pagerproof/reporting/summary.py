@@ -396,7 +396,7 @@ def show_observed(gate: GateResult) -> str:
 def _network(console: Console, network: NetworkUse) -> None:
     """Print what the agent's tools were taken for, and what went over the network beside answered requests."""
     if network.tools:
-        rows = [
+        rows: list[list[Text | str]] = [
             [Text(visible(use.tool)), Text(", ".join(use.operations) or use.role), f"{use.sure:.0%}", Text(use.why)]
             for use in network.tools
         ]
