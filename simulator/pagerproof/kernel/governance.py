@@ -277,7 +277,7 @@ def _rebind(undo: ExitStack, *, clocks: bool) -> None:
             continue
         for name, value in list(getattr(module, "__dict__", {}).items()):
             dispatcher = _OF.get(id(value))
-            if dispatcher is not None and dispatcher.real is value and (clocks or not dispatcher.clock):
+            if dispatcher is not None and (clocks or not dispatcher.clock):
                 _swap(undo, module, name, dispatcher)
 
 

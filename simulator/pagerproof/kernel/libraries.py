@@ -99,7 +99,7 @@ def _order_anyio(module: ModuleType) -> None:
 
 
 def _as_worker(module: ModuleType, loop: Any, scope: Any, func: Any, args: Any) -> Any:
-    """Run a function where `anyio.from_thread` knows the loop and the scope that it came from, as in its own threads."""
+    """Run a function where `anyio.from_thread` knows the loop and the scope that it came from."""
     module.set_current_async_library(None)
     with module.claim_worker_thread(module.AsyncIOBackend, loop):
         module.threadlocals.current_cancel_scope = scope
