@@ -64,9 +64,9 @@ def _place(frame: FrameType) -> str:
     found: FrameType | None = frame
     while found is not None:
         filename = found.f_code.co_filename
-        if filename.startswith("<") or filename.endswith(_LOADS_AGENTS):
+        if filename.startswith("<frozen importlib") or filename.endswith(_LOADS_AGENTS):
             return ""
-        if is_agent_code(filename):
+        if not filename.startswith("<") and is_agent_code(filename):
             if is_installed(filename):
                 return ""
             return f"{filename}:{found.f_lineno} in {found.f_code.co_name}"
