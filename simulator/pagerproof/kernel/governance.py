@@ -252,11 +252,16 @@ def governed(governor: Governor) -> Iterator[None]:
         _rebind(undo, clocks=governor.clocks)
         _governor = governor
         undo.callback(_release)
-        undo.enter_context(patching_libraries(_uuids, lambda: _governor is not None and _governor.stands()))
+        undo.enter_context(patching_libraries(_uuids, _stands))
         yield
 
 
 _real_urandom = os.urandom
+
+
+def _stands() -> bool:
+    governor = _governor
+    return governor is not None and governor.stands()
 
 
 def _release() -> None:
