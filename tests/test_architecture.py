@@ -12,9 +12,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "simulator" / "pagerproof"
 # From the bottom up; rooms in one set are siblings.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "model", "events"}),
-    frozenset({"tools", "sap_wire"}),
-    frozenset({"units", "rng", "protocols"}),
+    frozenset({"tools", "sap_wire", "replies"}),
+    frozenset({"units", "rng", "protocols", "plugins"}),
     frozenset({"scenario", "resources"}),
+    frozenset({"domains"}),
     frozenset({"kernel", "trace"}),
     frozenset({"network"}),
     frozenset({"oracles", "agents", "valves", "faults", "services", "workload"}),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Step:
     """One tool call of a happy path.
 
     Each argument's source is `$slot` (a fact of the request), `@operation.field.field` (what an earlier
-    answer said; a number indexes a list) or a literal.
+    answer said; a number indexes a list), `=JSON` (that very value) or a literal text.
     """
 
     operation: str
@@ -69,12 +70,21 @@ class Expectation:
     """What must hold once the request has settled.
 
     `effects` in full if the agent says done, none of them if it declines or hands over; `told` are values that
-    a done reply must contain; `decline` means the only right answers are to decline or to hand over.
+    a done reply must contain; `decline` means the only right answers are to decline or to hand over. Where
+    `end_state` is given (each place that reads otherwise in the end, see `end_state_of`), it does not matter by which
+    effects that state was reached. `not_judged` names criteria that nobody here can judge.
     """
 
     effects: tuple[ExpectedEffect, ...] = ()
     told: tuple[str, ...] = ()
     decline: bool = False
+    end_state: Mapping[str, str] | None = None
+    not_judged: tuple[str, ...] = ()
+
+    @property
+    def may_decline(self) -> bool:
+        """Whether declining may be right: nothing else is, or the state asked for is that of having done nothing."""
+        return self.decline or self.end_state == {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +238,26 @@ class LedgerEntry:
     amount_minor: int | None = None
     currency: str = ""
     details: tuple[tuple[str, str], ...] = ()
+
+
+WAS: Final = "was "
+"""Begins the name of a ledger entry's detail that says how the place of that name read before."""
+
+
+def end_state_of(entries: Iterable[LedgerEntry]) -> dict[str, str]:
+    """Return each place that reads otherwise after these entries than before, and how it reads.
+
+    Their details are places with their values, and `was PLACE` with the value before.
+    """
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
+    for entry in entries:
+        for name, value in entry.details:
+            if name.startswith(WAS):
+                before.setdefault(name[len(WAS) :], value)
+            else:
+                after[name] = value
+    return {place: value for place, value in after.items() if before.get(place) != value}
 
 
 class Outcome(StrEnum):

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pagerproof.events import Event
 from pagerproof.model import Answer, Customer, Finding, LedgerEntry, Operation, Reply, Request, Truth, WireRequest
+
+
+class Note(NamedTuple):
+    """What a service noted about one call, outside of the trace: rare things that expectations are decided from.
+
+    `what` is "queued" (with the seconds in the line) or "met a lock left behind".
+    """
+
+    what: str
+    service: str
+    call: int
+    value_s: float = 0.0
 
 
 class Case:
@@ -14,12 +26,15 @@ class Case:
 
     `log` is the request's canonical event log. `effects` are its ledger entries in order of commit. `pending` counts
     the pieces of work that services still do for it. `payloads` is None unless this request is being watched
-    (replay): then bodies by call number: (call, side, bytes) with side "asked", "service" or "agent".
+    (replay): then bodies by call number: (call, side, bytes) with side "asked", "service" or "agent". `noted` is what
+    services noted beside the trace, `own_records` what a service with a database of its own keeps for this request
+    alone, by the service's name, and `conversation` what the simulated model has read so far, for the model alone.
     """
 
     __slots__ = (
         "answered_s",
         "calls",
+        "conversation",
         "cost_usd",
         "crash",
         "decisions",
@@ -28,8 +43,10 @@ class Case:
         "left",
         "log",
         "model_calls",
+        "noted",
         "occurrences",
         "on_idle",
+        "own_records",
         "payloads",
         "pending",
         "reply",
@@ -51,7 +68,10 @@ class Case:
         self.effects: list[LedgerEntry] = []
         self.decisions: list[Decision] = []
         self.occurrences: dict[int, int] = {}
+        self.conversation: Any = None
         self.payloads: list[tuple[int, str, bytes]] | None = None
+        self.noted: tuple[Note, ...] = ()
+        self.own_records: dict[str, dict[tuple[str, str], dict[str, Any]]] | None = None
         self.pending = 0
         self.on_idle: Callable[[], None] | None = None
         self.calls = 0
@@ -131,9 +151,25 @@ class Decision:
     `fate` goes from "drawn" to exactly one of "limited", "preempted", "cancelled" or "delivered"; `by` names the
     limit, the fault or the timer; `seen` is set when delivered bytes were read, the exception was raised at the
     agent's boundary, or the delay was waited for. `scripted`: the trigger named an exact index.
+
+    For expectations: `keyed`: the call carried an idempotency key. Of the answer that left the faults, where it did:
+    `undecodable`: a good status over a body that is not JSON; `retry_after_s`: what it asked for, or -1.
     """
 
-    __slots__ = ("by", "call", "detail", "fate", "fault", "observable", "operation", "scripted", "seen")
+    __slots__ = (
+        "by",
+        "call",
+        "detail",
+        "fate",
+        "fault",
+        "keyed",
+        "observable",
+        "operation",
+        "retry_after_s",
+        "scripted",
+        "seen",
+        "undecodable",
+    )
 
     def __init__(self, fault: str, call: int, operation: str, *, scripted: bool, observable: str) -> None:
         self.fault = fault
@@ -145,6 +181,9 @@ class Decision:
         self.by = ""
         self.seen = False
         self.detail = ""
+        self.keyed = False
+        self.undecodable = False
+        self.retry_after_s = -1.0
 
 
 class Scheduler(Protocol):

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypedDict
 
 import orjson
 
-from pagerproof.model import Answer, Reply, ReplyStatus, Request
+from pagerproof.model import Answer, Operation, Reply, ReplyStatus, Request
 
 
 class ToolError(Exception):
@@ -196,9 +196,10 @@ class Clock(Protocol):
 
 
 class Desk(Protocol):
-    """What one request's agent has at hand."""
+    """What one request's agent has at hand. `operations` are the tools that the workload is about, by full name."""
 
     request: Request
+    operations: Mapping[str, Operation]
     tools: Toolbox
     model: Model
     clock: Clock
@@ -241,6 +242,7 @@ __all__ = [
     "Message",
     "Model",
     "ModelToolCall",
+    "Operation",
     "Reply",
     "ReplyStatus",
     "Request",

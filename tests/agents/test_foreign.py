@@ -63,6 +63,13 @@ def test_a_text_claims_to_be_done_unless_it_says_otherwise() -> None:
     assert reply_of("CANNOT: the tool fails").status is ReplyStatus.FAILED
 
 
+def test_two_facts_are_no_request_and_desk(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("async def main(text, email):\n    return email\n")
+    assert load_agent("mine.py", folder=tmp_path).foreign
+    (tmp_path / "mine.py").write_text("async def main(request, desk):\n    return 'x'\n")
+    assert not load_agent("mine.py", folder=tmp_path).foreign
+
+
 def test_each_run_imports_a_foreign_agent_anew(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "seen = []\n\nasync def main(text):\n    seen.append(text)\n    return str(seen)\n"

@@ -9,7 +9,8 @@ import pytest
 
 from pagerproof.agents.load import BUILTIN_AGENTS
 from pagerproof.cli.catalogue import KINDS, catalogue, entries_of, read_document
-from pagerproof.cli.inspect_commands import list_command, show_command, validate_command
+from pagerproof.cli.inspect_commands import list_command, show_command
+from pagerproof.cli.validate_command import validate_command
 from pagerproof.errors import InvalidFile, UsageError
 from pagerproof.oracles import known_modes
 from pagerproof.scenario.find import fault_model_ids, scenario_ids, shipped_folder

@@ -251,6 +251,7 @@ class Sample:
 
     operation: str
     arguments: Mapping[str, Any]
+    kinds: tuple[str, ...] | None = None  # what it writes, where that is not one entry of the operation's kind
 
 
 def check_service(make: Callable[[], Service], samples: Sequence[Sample]) -> None:
@@ -259,7 +260,8 @@ def check_service(make: Callable[[], Service], samples: Sequence[Sample]) -> Non
     `samples` name every operation at least once.
     """
     names = {sample.operation for sample in samples}
-    assert names == set(make().operations), f"no sample for {set(make().operations) ^ names}"
+    missing = set(make().operations) ^ names
+    assert missing <= _AFTER_OTHERS, f"no sample for {missing}"
     for sample in samples:
         _check_one_call(make, sample)
         _check_abandoned(make, sample)
@@ -287,7 +289,8 @@ def _check_one_call(make: Callable[[], Service], sample: Sample) -> None:
         json.loads(asked.answer.body)
     _check_ledger(bench.case)
     written = [effect.kind for effect in bench.case.effects]
-    assert written == ([operation.effect_kind] if operation.writes else []), f"{sample.operation} wrote {written}"
+    usual = (operation.effect_kind,) if operation.writes else ()
+    assert tuple(written) == (usual if sample.kinds is None else sample.kinds), f"{sample.operation} wrote {written}"
 
 
 def _check_ledger(case: Case) -> None:
@@ -411,13 +414,29 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "sap.BillingDocument.get": {"billing_document": "9000000005"},
     "sap.CreditMemo.create": {**SALES_ORDER, "amount": "20.00", "currency": "EUR", "reason": "late"},
     "sap.CreditMemo.find": SALES_ORDER,
+    "sap.SalesOrder.list": {},
+    "sap.SalesOrder.items": SALES_ORDER,
+    "sap.SalesOrder.create_with_items": {**PARTNER, "items": [{"material": "MAT-1001", "quantity": 2}]},
+    "sap.SalesOrder.add_item": {**SALES_ORDER, "material": "MAT-1002", "quantity": 1},
+    "sap.SalesOrder.reject_item": {**SALES_ORDER, "item": "10", "reason": "93"},
+    "sap.SalesOrder.update_header": {**SALES_ORDER, "fields": {"PurchaseOrderByCustomer": "PO 1"}},
+    "sap.SalesOrder.delete": SALES_ORDER,
+    "sap.ChangeSet.apply": {
+        "changes": [
+            {"operation": "sap.SalesOrder.release_block", "arguments": SALES_ORDER},
+            {"operation": "sap.SalesOrder.create", "arguments": {**PARTNER, "material": "MAT-1001", "quantity": 1}},
+        ]
+    },
 }
+_KINDS: Mapping[str, tuple[str, ...]] = {"sap.ChangeSet.apply": ("block_released", "sales_order")}
+_AFTER_OTHERS = frozenset({"sap.CreditMemo.get"})
+"""Operations that no call can succeed with on a fresh service: their own tests call others before."""
 
 
 def samples_of(service: str) -> list[Sample]:
     """A call that succeeds, for every operation of a built-in service."""
     return [
-        Sample(operation=name, arguments=_ARGUMENTS[name])
+        Sample(operation=name, arguments=_ARGUMENTS[name], kinds=_KINDS.get(name))
         for name, operation in OPERATIONS.items()
-        if operation.service == service
+        if operation.service == service and name not in _AFTER_OTHERS
     ]

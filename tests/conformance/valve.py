@@ -11,7 +11,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from pagerproof.model import Answer, Request
+from pagerproof.model import Answer, Operation, Request
+from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.tools import (
     BadAnswer,
     Clock,
@@ -98,6 +99,7 @@ class FakeDesk:
             customer_email="ann@example.org",
             text=text or f"I want my money back for order 45{index:08d}.",
         )
+        self.operations: Mapping[str, Operation] = OPERATIONS
         self.tools: Toolbox = toolbox
         self.model: Model = model if model is not None else ScriptedModel([])
         self.virtual = FakeClock()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from pagerproof.faults import FaultInjector
+from pagerproof.faults.wire import received
 from pagerproof.kernel import SimulationLoop
 from pagerproof.model import Answer, Customer, Expectation, LedgerEntry, Operation, Request, Truth
 from pagerproof.protocols import Call, Case, Decision, Respond, Scheduler
@@ -253,6 +254,7 @@ class Stage:
         seed: int = 1,
         requests: int | None = None,
         forced: Mapping[int, Sequence[tuple[str, str, int]]] | None = None,
+        connections: bool = False,
     ) -> None:
         self.loop = SimulationLoop()
         self.services = {name: TinyService(name, self.loop) for name in SERVICES}
@@ -266,6 +268,7 @@ class Stage:
                 operations=OPERATIONS,
                 requests=requests,
                 forced=forced,
+                connections=connections,
             )
         except BaseException:
             self.loop.close()
@@ -303,6 +306,7 @@ class Stage:
                     answer = await self.proceed(call)
                 else:
                     answer = await self.injector.exchange(call, decisions, self.proceed)
+                    answer = await received(operation, answer)
         except ToolTimeout:
             seen.error = "ToolTimeout"
         except TimeoutError:

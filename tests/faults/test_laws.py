@@ -30,6 +30,10 @@ EFFECTS: Sequence[Sequence[object]] = (
     ["ignore_write"],
     ["stale"],
     [{"slow_work": {"for": "3s"}}],
+    [{"connect": {"how": "refused"}}],
+    [{"connect": {"how": "timeout", "after": "1s"}}],
+    [{"reset_body": {"keep": 0.5}}],
+    [{"slow_bytes": {"bytes_per_s": 50}}],
 )
 TRIGGERS: Sequence[dict[str, Any]] = (
     {"probability": 1.0},

@@ -13,7 +13,7 @@ from pagerproof.kernel import SimulationLoop
 from pagerproof.model import Customer
 from pagerproof.protocols import Directory, Scheduler
 from pagerproof.scenario.schema import FaultUse
-from pagerproof.services import builtin_services
+from pagerproof.services import make_services
 from pagerproof.services.catalogue import OPERATIONS
 
 MODELS = shipped_models()
@@ -45,7 +45,7 @@ class World:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_shipped_model_fits_the_simulated_services(name: str) -> None:
     loop = SimulationLoop()
-    services = builtin_services()
+    services = make_services()
     try:
         for service in services.values():
             service.open(World(seed=1, scheduler=loop, directory=NobodyKnown()))

@@ -62,6 +62,13 @@ REQUIRED = [
     "wear-token-expiry",
     "wear-cache-staleness",
     "wear-policy-drift",
+    "wire-reset-mid-body",
+    "wire-half-headers",
+    "wire-invalid-chunk",
+    "wire-slow-bytes",
+    "wire-dns-failure",
+    "wire-connection-refused",
+    "wire-connect-timeout",
 ]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from pagerproof.model import Answer, WireRequest
 from pagerproof.protocols import Call, Case, Directory, Gateway, Render, Service
 from pagerproof.rng import key_of
 from pagerproof.scenario.schema import Workload
-from pagerproof.services import builtin_services
+from pagerproof.services import make_services
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.tools import ConnectionLost
 from pagerproof.workload.build import build_workload
@@ -53,7 +54,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.loop = SimulationLoop()
-        self.services: dict[str, Service] = builtin_services(self.parameters)
+        self.services: dict[str, Service] = make_services(self.parameters)
         self.directory: Any = self.workload.directory if self.workload is not None else None
         self.seed = SEED
         self.scheduler = self.loop
@@ -65,6 +66,14 @@ class Stage:
         """The case of this index of the workload, by default one that the model never errs in by itself."""
         request, truth = self.workload.case(index, 0.0)
         return Case(request, replace(truth, difficulty=difficulty))
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Close the loop in the end, whatever happens."""
+        try:
+            yield
+        finally:
+            self.loop.close()
 
     def run(self, coroutine: Awaitable[T]) -> T:
         """Run to the end and let what is still going on in services end as well."""
@@ -199,6 +208,20 @@ def transport_of(module: Any, door: Door) -> Any:
             except ConnectionLost as error:
                 raise module.ReadError(str(error)) from error
             return module.Response(answer.status, headers=answer.headers, stream=Body(answer))
+
+    return Transport()
+
+
+def sync_transport_of(module: Any, door: Door) -> Any:
+    """A synchronous transport of httpx or httpx2 (`module`) that runs the stage's loop for each request."""
+
+    class Transport(module.BaseTransport):  # type: ignore[misc]  # the module is chosen at run time
+        def handle_request(self, request: Any) -> Any:
+            headers = [(name.decode(), value.decode()) for name, value in request.headers.raw]
+            target = request.url.raw_path.decode()
+            asked = door.answer(request.method, request.url.host, target, headers, request.read())
+            answer = door.stage.loop.run_until_complete(asked)
+            return module.Response(answer.status, headers=answer.headers, content=answer.body)
 
     return Transport()
 

@@ -13,7 +13,7 @@ from tests.gateways.stage import ServiceExchange
 from pagerproof.gateways.asgi import asgi
 from pagerproof.gateways.rest import rest_gateway
 from pagerproof.model import Answer
-from pagerproof.services import builtin_services
+from pagerproof.services import make_services
 
 httpx = pytest.importorskip("httpx")
 
@@ -25,7 +25,7 @@ def served(there: ServiceExchange, service: str = "orders") -> Any:
 
 
 def test_an_http_client_reads_and_writes_through_it() -> None:
-    there = ServiceExchange(builtin_services())
+    there = ServiceExchange(make_services())
 
     async def agent() -> list[int]:
         async with served(there) as client:
@@ -43,7 +43,7 @@ def test_an_http_client_reads_and_writes_through_it() -> None:
 
 
 def test_path_query_and_header_arrive_as_they_were_sent() -> None:
-    there = ServiceExchange(builtin_services())
+    there = ServiceExchange(make_services())
 
     async def agent() -> None:
         async with served(there, "kb") as client:
@@ -56,7 +56,7 @@ def test_path_query_and_header_arrive_as_they_were_sent() -> None:
 
 def test_uvicorn_serves_it_and_breaks_the_connection_where_an_answer_was_cut() -> None:
     uvicorn = pytest.importorskip("uvicorn")
-    there = ServiceExchange(builtin_services())
+    there = ServiceExchange(make_services())
     config = uvicorn.Config(
         asgi(rest_gateway("orders"), lambda request: there), port=0, log_level="critical", lifespan="on"
     )

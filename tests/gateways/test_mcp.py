@@ -19,7 +19,7 @@ from pagerproof.gateways.mcp import McpGateway, in_memory
 from pagerproof.gateways.mcp_tools import McpTools, tool_name
 from pagerproof.kernel import SimulationLoop
 from pagerproof.model import Answer, Operation
-from pagerproof.services import builtin_services
+from pagerproof.services import make_services
 from pagerproof.services.catalogue import OPERATIONS
 
 mcp = pytest.importorskip("mcp")
@@ -30,7 +30,7 @@ HEADERS = {"accept": "application/json, text/event-stream", "content-type": "app
 
 
 def exchange() -> ServiceExchange:
-    return ServiceExchange(builtin_services())
+    return ServiceExchange(make_services())
 
 
 @asynccontextmanager

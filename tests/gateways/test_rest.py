@@ -15,7 +15,7 @@ from tests.gateways.stage import ServiceExchange, send
 from pagerproof.gateways.rest import BODY_BYTES_MAX, rest_gateway
 from pagerproof.gateways.rest_routes import REST_SERVICES, ROUTES
 from pagerproof.model import Answer
-from pagerproof.services import builtin_services
+from pagerproof.services import make_services
 from pagerproof.services.catalogue import operations_of
 from pagerproof.services.routes import Route
 from pagerproof.tools import ConnectionLost
@@ -25,7 +25,7 @@ REFUNDS = "/payments/pay_00000005/refunds"
 
 
 def exchange() -> ServiceExchange:
-    return ServiceExchange(builtin_services())
+    return ServiceExchange(make_services())
 
 
 def ask(service: str, method: str, url: str, body: object = b"", **more: Any) -> Answer:

@@ -161,6 +161,21 @@ def test_the_watch_puts_the_alarm_and_its_handler_back(loop):
         signal.signal(signal.SIGALRM, before)
 
 
+def test_a_tick_that_arrives_after_the_watch_reaches_nobody(loop):
+    heard: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _frame: heard.append(number))
+    try:
+        with loop.watch_for_spin(after_wall_s=0.002):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+            while signal.SIGALRM not in signal.sigpending():  # the tick has gone off and is under way
+                time.sleep(0.001)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        assert heard == []
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_abort_ends_the_run_after_the_callback_whatever_it_catches(loop):
     log: list[str] = []
 

@@ -53,7 +53,7 @@ def answering(journal):
     return answer
 
 
-def connecting(_host, _port, owner):
+async def connecting(_host, _port, owner):
     draw = uniform(2, owner)
     return Connecting(how="refused") if draw < 0.05 else Connecting(how="slow", after_s=1.0) if draw < 0.1 else None
 
@@ -73,7 +73,8 @@ async def customer(journal, library, scheme, number, shared, context):
     is_aiohttp = library.__name__ == "aiohttp"
     fetch = fetch_aiohttp if is_aiohttp else fetch_httpx
     await asyncio.sleep(uniform(3, number))
-    client = shared if number % 2 else new_client(library, context)
+    own = number % 2 == 0
+    client = new_client(library, context) if own else shared[number // 50]
     for step in range(3):
         url = f"{scheme}://{HOSTS[(number + step) % 3]}/{number}/{step}"
         try:
@@ -82,7 +83,7 @@ async def customer(journal, library, scheme, number, shared, context):
         except Exception as error:
             seen = (type(error).__name__,)
         journal.write("saw", number, step, *seen)
-    if client is not shared:
+    if own:
         await (client.close() if is_aiohttp else client.aclose())
 
 
@@ -95,11 +96,13 @@ def new_client(library, context):
 
 async def main(journal, library, scheme, clients):
     context = ssl.create_default_context()
-    shared = new_client(library, context)
+    # A pool for 50: one for all of 2,000 would spend the time on its own queue, which httpcore searches from the front.
+    shared = [new_client(library, context) for _ in range(clients // 50 + 1)]
     async with asyncio.TaskGroup() as group:
         for number in range(clients):
             group.create_task(customer(journal, library, scheme, number, shared, context))
-    await (shared.close() if library.__name__ == "aiohttp" else shared.aclose())
+    for client in shared:
+        await (client.close() if library.__name__ == "aiohttp" else client.aclose())
 
 
 if __name__ == "__main__":

@@ -42,10 +42,9 @@ class Scene:
         self.cancelled: list[str] = []
         self.unknown: list[str] = []
         self.attempts: list[tuple[str, int]] = []
-        options = {"connecting": self.connecting, "unknown": lambda host, _owner: self.unknown.append(host)} | options
-        self.network = SimulatedNetwork(
-            self.loop, {"*.sim": answer or self.answer, "api.openai.com": self.answer}, **options
-        )
+        hooks: dict[str, Any] = {"resolving": self.resolving, "connecting": self.connecting, "unknown": self.stranger}
+        hosts = {"*.sim": answer or self.answer, "api.openai.com": self.answer}
+        self.network = SimulatedNetwork(self.loop, hosts, **(hooks | options))
 
     async def answer(self, request: WireRequest, owner: object) -> Answer:
         self.asked.append((request, owner))
@@ -62,17 +61,21 @@ class Scene:
         said = {"method": request.method, "path": request.path, "query": request.query, "host": request.host}
         return Answer(200, JSON, json.dumps({**said, "bytes": len(request.body)}).encode())
 
-    def connecting(self, host: str, port: int, _owner: object) -> Connecting | None:
-        """Let the host's first name decide: `dns.sim` is not found, `refused.sim` refuses, and so on."""
+    def stranger(self, host: str, _owner: object) -> None:
+        self.unknown.append(host)
+
+    async def resolving(self, host: str, _owner: object) -> Connecting | None:
+        """`dns.sim` is not found, after 2 s."""
+        return Connecting(how="dns", after_s=2.0) if host == "dns.sim" else None
+
+    async def connecting(self, host: str, port: int, _owner: object) -> Connecting | None:
+        """`refused.sim` refuses, `timeout.sim` does not answer, `slow.sim` takes 3 s."""
         self.attempts.append((host, port))
-        how = host.partition(".")[0]
-        if how == "dns":
-            return Connecting(how="dns", after_s=2.0)
-        if how == "refused":
+        if host == "refused.sim":
             return Connecting(how="refused")
-        if how == "timeout":
+        if host == "timeout.sim":
             return Connecting(how="timeout")
-        return Connecting(how="slow", after_s=3.0) if how == "slow" else None
+        return Connecting(how="slow", after_s=3.0) if host == "slow.sim" else None
 
     def __enter__(self) -> Scene:
         self.network.attach()

@@ -17,6 +17,7 @@ from pagerproof.metrics.result import (
     Baseline,
     ChangePoint,
     Example,
+    ExpectationResult,
     FailureMode,
     FaultDelivery,
     GateResult,
@@ -98,6 +99,22 @@ def result(**changes: Any) -> RunResult:
             FaultDelivery(
                 id="sap-timeout-after-commit", evidence="assumed", eligible=12_345, drawn=60, limited=2, preempted=1,
                 cancelled=3, delivered=54, seen=50, unread=4, scripted=1,
+                expectations=(
+                    ExpectationResult(
+                        name="no_duplicate_document", kind="always", status="violated", struck=50, count=12, blamed=11,
+                        scripted=1, first_index=1702, first_unscripted=1702, indices=(1702, 3344, 4711),
+                    ),
+                    ExpectationResult(
+                        name="no_success_claim_without_document", kind="always", status="held", struck=50
+                    ),
+                    ExpectationResult(
+                        name="client_timeout", kind="sometimes", status="reached", struck=50, count=49, first_index=88,
+                        first_unscripted=88, indices=(88,),
+                    ),
+                    ExpectationResult(
+                        name="committed_without_answer", kind="sometimes", status="not reached", struck=50
+                    ),
+                ),
             ),
             FaultDelivery(
                 id="truncated-tool-response-bytes", evidence="documented", eligible=40_123, drawn=120, delivered=120,
@@ -162,7 +179,7 @@ def result(**changes: Any) -> RunResult:
                 message="the agent raised KeyError: 'total' (agent.py:12)", scripted=True,
             ),
         ),
-        tags={"late": 1140},
+        tags={"expectation_violated": 12, "late": 1140},
         scripted=(10001,),
         not_exercised=("wear-connection-leak", "wear-number-range-end", "malformed-json-comment"),
         virtual_s=5520.0,

@@ -11,12 +11,12 @@ import pytest
 from pagerproof.errors import InvalidFile, UsageError
 from pagerproof.experiment.plan import read_fault_model
 from pagerproof.model import Answer, Operation
-from pagerproof.scenario.added import Added
+from pagerproof.scenario.added import Added, Find
 from pagerproof.scenario.load import load_file
 from pagerproof.scenario.read import Known, read_scenario
 from pagerproof.scenario.schema import Scenario
 from pagerproof.services import NAMES, parameter_models
-from pagerproof.services.added import Find, added_services, operations_by_name, scenario_services
+from pagerproof.services.added import added_services, operations_by_name, scenario_services
 from pagerproof.services.base import ServiceParameters, SimulatedService
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.services.job import Job

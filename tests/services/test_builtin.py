@@ -9,28 +9,28 @@ import pytest
 from pydantic import ValidationError
 
 from pagerproof.errors import UsageError
-from pagerproof.services import NAMES, builtin_services, parameter_models
+from pagerproof.services import NAMES, make_services, parameter_models
 from pagerproof.services.catalogue import OPERATIONS
 
 
 def test_every_operation_has_a_service() -> None:
-    services = builtin_services()
+    services = make_services()
     assert tuple(services) == NAMES == tuple(parameter_models())
     assert {name for service in services.values() for name in service.operations} == set(OPERATIONS)
 
 
 def test_parameters_need_their_units() -> None:
-    services = builtin_services({"sap": {"run_limit": "10m", "work_processes": 8}})
+    services = make_services({"sap": {"run_limit": "10m", "work_processes": 8}})
     assert services["sap"].parameters.run_limit == 600.0  # type: ignore[attr-defined]  # a SimulatedService
     with pytest.raises(ValidationError, match="is not a duration"):
-        builtin_services({"sap": {"run_limit": 600}})
+        make_services({"sap": {"run_limit": 600}})
 
 
 def test_an_unknown_parameter_or_service_is_refused() -> None:
     with pytest.raises(ValidationError, match="work_proceses"):
-        builtin_services({"sap": {"work_proceses": 8}})
+        make_services({"sap": {"work_proceses": 8}})
     with pytest.raises(UsageError, match="did you mean sap"):
-        builtin_services({"sapp": {}})
+        make_services({"sapp": {}})
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,7 +14,7 @@ from pagerproof.model import Answer, LedgerEntry, Request, Truth
 from pagerproof.protocols import Call, Case, Directory, Scheduler
 from pagerproof.rng import key_of
 from pagerproof.scenario.schema import Workload
-from pagerproof.services import builtin_services
+from pagerproof.services import make_services
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 
@@ -87,7 +87,7 @@ def walk(workload: BuiltWorkload, request: Request, truth: Truth) -> tuple[list[
     Fails where a service refuses a step.
     """
     stage = _Stage(workload.directory, workload.seed)
-    services = builtin_services()
+    services = make_services()
     for service in services.values():
         service.open(stage)
     case = Case(request, truth)

@@ -9,7 +9,9 @@ from langchain_openai import ChatOpenAI
 
 CRM = os.environ.get("CRM_URL", "https://crm.internal.example")
 ORDERS = os.environ.get("ORDERS_URL", "https://orders.internal.example")
+INVENTORY = os.environ.get("INVENTORY_URL", "https://inventory.internal.example")
 PAYMENTS = os.environ.get("PAYMENTS_URL", "https://payments.internal.example")
+KNOWLEDGE = os.environ.get("KNOWLEDGE_URL", "https://kb.internal.example")
 
 http = httpx.AsyncClient(timeout=30)
 
@@ -47,15 +49,27 @@ async def track_shipment(order_id: str) -> str:
 
 
 @tool
-async def cancel_order(order_id: str) -> str:
-    """Cancel an order."""
-    return await ask("POST", f"{ORDERS}/orders/{order_id}/cancel")
-
-
-@tool
 async def open_return(order_id: str, sku: str) -> str:
     """Open a return."""
     return await ask("POST", f"{ORDERS}/orders/{order_id}/returns", json={"sku": sku})
+
+
+@tool
+async def check_stock(sku: str) -> str:
+    """Read the stock of a product."""
+    return await ask("GET", f"{INVENTORY}/products/{sku}/stock")
+
+
+@tool
+async def exchange_item(order_id: str, sku: str, new_sku: str) -> str:
+    """Exchange a delivered item."""
+    return await ask("POST", f"{ORDERS}/orders/{order_id}/exchanges", json={"sku": sku, "new_sku": new_sku})
+
+
+@tool
+async def list_payments(order_id: str) -> str:
+    """List the payments of an order."""
+    return await ask("GET", f"{PAYMENTS}/payments", params={"order_id": order_id})
 
 
 @tool
@@ -71,15 +85,24 @@ async def refund_payment(payment_id: str, amount: str, currency: str) -> str:
     return await ask("POST", f"{PAYMENTS}/payments/{payment_id}/refunds", json=more)
 
 
+@tool
+async def read_policy(topic: str) -> str:
+    """Read a policy by topic."""
+    return await ask("GET", f"{KNOWLEDGE}/policies/{topic}")
+
+
 TOOLS = [
     find_customer,
     write_note,
     get_order,
     track_shipment,
-    cancel_order,
     open_return,
+    check_stock,
+    exchange_item,
+    list_payments,
     get_payment,
     refund_payment,
+    read_policy,
 ]
 graph = create_agent(
     ChatOpenAI(model="gpt-5-mini", timeout=60),

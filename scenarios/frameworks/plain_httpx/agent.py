@@ -7,6 +7,7 @@ import httpx
 
 CRM = os.environ.get("CRM_URL", "https://crm.internal.example")
 ORDERS = os.environ.get("ORDERS_URL", "https://orders.internal.example")
+INVENTORY = os.environ.get("INVENTORY_URL", "https://inventory.internal.example")
 PAYMENTS = os.environ.get("PAYMENTS_URL", "https://payments.internal.example")
 KNOWLEDGE = os.environ.get("KNOWLEDGE_URL", "https://kb.internal.example")
 OPENAI = "https://api.openai.com/v1"
@@ -24,9 +25,21 @@ TOOLS = {
         ["customer_id", "text"],
     ),
     "get_order": ("GET", f"{ORDERS}/orders/{{order_id}}", "Read an order.", ["order_id"]),
-    "track_shipment": ("GET", f"{ORDERS}/orders/{{order_id}}/shipment", "Track the shipment of an order.", ["order_id"]),
-    "cancel_order": ("POST", f"{ORDERS}/orders/{{order_id}}/cancel", "Cancel an order.", ["order_id"]),
+    "track_shipment": (
+        "GET",
+        f"{ORDERS}/orders/{{order_id}}/shipment",
+        "Track the shipment of an order.",
+        ["order_id"],
+    ),
     "open_return": ("POST", f"{ORDERS}/orders/{{order_id}}/returns", "Open a return.", ["order_id", "sku"]),
+    "check_stock": ("GET", f"{INVENTORY}/products/{{sku}}/stock", "Read the stock of a product.", ["sku"]),
+    "exchange_item": (
+        "POST",
+        f"{ORDERS}/orders/{{order_id}}/exchanges",
+        "Exchange a delivered item.",
+        ["order_id", "sku", "new_sku"],
+    ),
+    "list_payments": ("GET", f"{PAYMENTS}/payments", "List the payments of an order.", ["order_id"]),
     "get_payment": ("GET", f"{PAYMENTS}/payments/{{payment_id}}", "Read a payment.", ["payment_id"]),
     "refund_payment": (
         "POST",

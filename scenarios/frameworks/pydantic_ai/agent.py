@@ -7,7 +7,9 @@ from pydantic_ai import Agent, ModelRetry
 
 CRM = os.environ.get("CRM_URL", "https://crm.internal.example")
 ORDERS = os.environ.get("ORDERS_URL", "https://orders.internal.example")
+INVENTORY = os.environ.get("INVENTORY_URL", "https://inventory.internal.example")
 PAYMENTS = os.environ.get("PAYMENTS_URL", "https://payments.internal.example")
+KNOWLEDGE = os.environ.get("KNOWLEDGE_URL", "https://kb.internal.example")
 
 http = httpx2.AsyncClient(timeout=30)
 agent = Agent(
@@ -54,15 +56,27 @@ async def track_shipment(order_id: str) -> str:
 
 
 @agent.tool_plain
-async def cancel_order(order_id: str) -> str:
-    """Cancel an order."""
-    return await ask("POST", f"{ORDERS}/orders/{order_id}/cancel")
-
-
-@agent.tool_plain
 async def open_return(order_id: str, sku: str) -> str:
     """Open a return."""
     return await ask("POST", f"{ORDERS}/orders/{order_id}/returns", json={"sku": sku})
+
+
+@agent.tool_plain
+async def check_stock(sku: str) -> str:
+    """Read the stock of a product."""
+    return await ask("GET", f"{INVENTORY}/products/{sku}/stock")
+
+
+@agent.tool_plain
+async def exchange_item(order_id: str, sku: str, new_sku: str) -> str:
+    """Exchange a delivered item."""
+    return await ask("POST", f"{ORDERS}/orders/{order_id}/exchanges", json={"sku": sku, "new_sku": new_sku})
+
+
+@agent.tool_plain
+async def list_payments(order_id: str) -> str:
+    """List the payments of an order."""
+    return await ask("GET", f"{PAYMENTS}/payments", params={"order_id": order_id})
 
 
 @agent.tool_plain
@@ -76,6 +90,12 @@ async def refund_payment(payment_id: str, amount: str, currency: str) -> str:
     """Pay money back."""
     more = {"amount": amount, "currency": currency}
     return await ask("POST", f"{PAYMENTS}/payments/{payment_id}/refunds", json=more)
+
+
+@agent.tool_plain
+async def read_policy(topic: str) -> str:
+    """Read a policy by topic."""
+    return await ask("GET", f"{KNOWLEDGE}/policies/{topic}")
 
 
 async def main(text: str, email: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from pagerproof.model import Reply, ReplyStatus, Request
+from pagerproof.model import Reply, Request
+from pagerproof.replies import status_of
 from pagerproof.tools import Desk
 
 _FACTS: Final[Mapping[str, Callable[[Request], Any]]] = MappingProxyType(
@@ -70,18 +71,9 @@ class ForeignAgent:
         return value if isinstance(value, Reply) else reply_of(text_of(value))
 
 
-_STATUSES: Final = (
-    ("DECLINE", ReplyStatus.DECLINED),
-    ("CANNOT", ReplyStatus.FAILED),
-    ("HANDED OVER", ReplyStatus.HANDED_OVER),
-)
-
-
 def reply_of(text: str) -> Reply:
-    """Return the reply whose status is what the text claims about itself: done, unless it says otherwise."""
-    start = text.lstrip().upper()
-    status = next((status for word, status in _STATUSES if start.startswith(word)), ReplyStatus.DONE)
-    return Reply(text=text, status=status)
+    """Return the reply whose status is what its words claim."""
+    return Reply(text=text, status=status_of(text))
 
 
 def text_of(value: object) -> str:

@@ -252,14 +252,16 @@ class _Work:
     async def use(self, completion: Completion) -> None:
         self.messages.append(as_message(completion))
         for call in completion.tool_calls:
-            operation, arguments = await self.aligned(call.name, loads(call.arguments))
+            operation, arguments = call.name, loads(call.arguments)
+            following = self.path.align(operation, self.can_read)
+            if following != operation:
+                operation, arguments = await self.realigned(operation, arguments, following)
             content = await self.carry_out(operation, arguments)
             self.messages.append({"role": "tool", "name": operation, "content": content})
 
-    async def aligned(self, operation: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return the call to make: the model's, or the golden path's where the model keeps leaving it."""
-        following = self.path.align(operation, self.can_read)
-        if following != operation and await self.second_opinion():
+    async def realigned(self, operation: str, arguments: dict[str, Any], following: str) -> tuple[str, dict[str, Any]]:
+        """Return the call to make where the model keeps leaving the golden path: its own, or the path's `following`."""
+        if await self.second_opinion():
             following = self.path.align(operation, self.can_read)
         if following == operation:
             return operation, arguments
@@ -279,7 +281,13 @@ class _Work:
                 if objection:
                     return self.objected(operation, objection)
             self.idle = 0
-            result = await self.call(operation, arguments)
+            try:
+                under_way = self.path.call(operation, arguments)
+            except OffPath:
+                if not await self.second_opinion():
+                    raise
+                under_way = self.path.call(operation, arguments)
+            result = await under_way
         except OffPath as refusal:
             self.idle += 1
             return self.failed(f"ERROR {refusal}")
@@ -295,14 +303,6 @@ class _Work:
             return await self.question_owner(operation, arguments)
         self.evidence.learn(operation, result)
         return result.text
-
-    async def call(self, operation: str, arguments: Mapping[str, Any]) -> ToolResult:
-        try:
-            return await self.path.call(operation, arguments)
-        except OffPath:
-            if not await self.second_opinion():
-                raise
-        return await self.path.call(operation, arguments)
 
     def objected(self, operation: str, objection: str) -> str:
         self.desk.mark("valve", "evidence", f"{operation} is not sent: {objection}")

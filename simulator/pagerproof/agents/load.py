@@ -23,7 +23,7 @@ import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -34,7 +34,8 @@ from typing import Any, Final, Protocol
 from pagerproof.agents.foreign import ForeignAgent, facts_wanted
 from pagerproof.errors import AgentCannotLoad, Problem
 from pagerproof.kernel import governed_imports, process_restored
-from pagerproof.model import Reply, ReplyStatus, Request
+from pagerproof.model import Operation, Reply, ReplyStatus, Request
+from pagerproof.plugins import Plugin, plugins
 from pagerproof.tools import Clock, Desk, Model, Toolbox, Valve
 from pagerproof.valves import stack
 
@@ -42,6 +43,7 @@ BUILTIN_AGENTS: Final = MappingProxyType(
     {
         "hardened": "pagerproof.agents.hardened:Hardened",
         "vendor_demo": "pagerproof.agents.vendor_demo:handle",
+        "tool_caller": "pagerproof.agents.tool_caller:handle",
     }
 )
 """The shipped reference agents by name."""
@@ -101,8 +103,12 @@ def load_agent(spec: str, *, folder: Path) -> LoadedAgent:
     """Return the agent named by `spec`: a shipped name, `module:attribute` or `path/to/file.py:attribute`.
 
     Files and modules are looked for in `folder` first, which is on the import path while the agent is imported.
-    Raises AgentCannotLoad.
+    The name of a plug-in's agent counts as a shipped name. Raises AgentCannotLoad, and UsageError where two plug-ins
+    have the same name.
     """
+    plugin = plugins("agents", BUILTIN_AGENTS).get(spec)
+    if plugin is not None:
+        return _load_plugin(plugin)
     target = BUILTIN_AGENTS.get(spec, spec)
     place, attribute = _split(target)
     name = Path(place).stem if place.endswith(".py") else spec if spec in BUILTIN_AGENTS else place
@@ -126,6 +132,30 @@ def load_agent(spec: str, *, folder: Path) -> LoadedAgent:
             return _maker(_attribute(module, attribute, spec)[0], f"{place}:{found_name}")()
 
     return LoadedAgent(name=name, make=make, path=Path(path) if path else None, digest=digest, foreign=foreign)
+
+
+def agent_names() -> tuple[str, ...]:
+    """Return the names of the shipped agents, and after them those of plug-ins."""
+    return (*BUILTIN_AGENTS, *plugins("agents", BUILTIN_AGENTS))
+
+
+def _load_plugin(plugin: Plugin) -> LoadedAgent:
+    _, attribute = _split(plugin.target)
+    try:
+        with _imports_explained(plugin.target):
+            module = importlib.import_module(plugin.module)
+        found, found_name = _attribute(module, attribute, plugin.target)
+        make = _maker(found, f"{plugin.module}:{found_name}")
+        make()
+    except AgentCannotLoad as error:
+        raise AgentCannotLoad(f"the {plugin} cannot be loaded: {error}") from error
+    path = Path(str(module.__file__))
+    digest = hashlib.sha256(f"{plugin}\x1f".encode())
+    # All of its package: an agent is seldom one file.
+    for file in sorted(path.parent.rglob("*.py")) if "." in plugin.module else [path]:
+        digest.update(f"{file.relative_to(path.parent)}\x1f".encode())
+        digest.update(file.read_bytes())
+    return LoadedAgent(name=plugin.name, make=make, path=path, digest=digest.hexdigest())
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -306,7 +336,7 @@ def _agent_from(found: Any, where: str) -> Agent:
     if handle is None:
         if not callable(found):
             raise AgentCannotLoad(f"{where}: {type(found).__name__} is no agent: {_NEED}")
-        facts = facts_wanted(found) if _is_async(found) and not _accepts(found, 2) else None
+        facts = facts_wanted(found) if _is_async(found) else None
         if facts is not None:
             return ForeignAgent(found, facts)
         return _AgentOf(_checked_handle(found, where), ())
@@ -361,13 +391,14 @@ class _AgentOf:
 class _ValvedDesk:
     """A desk whose tools stand behind valves."""
 
-    __slots__ = ("_desk", "clock", "mark", "model", "note", "request", "tools")
+    __slots__ = ("_desk", "clock", "mark", "model", "note", "operations", "request", "tools")
 
     def __init__(self, desk: Desk, valves: Sequence[Valve]) -> None:
         self._desk = desk
         self.request: Request = desk.request
         self.model: Model = desk.model
         self.clock: Clock = desk.clock
+        self.operations: Mapping[str, Operation] = desk.operations
         self.note = desk.note
         self.mark = desk.mark
         self.tools: Toolbox = stack(desk.tools, desk, valves)
@@ -393,4 +424,4 @@ def _near(name: str, names: Iterable[str]) -> str:
 
 
 def _forms() -> str:
-    return f"agents are {', '.join(BUILTIN_AGENTS)}, module:attribute or path/to/file.py:attribute"
+    return f"agents are {', '.join(agent_names())}, module:attribute or path/to/file.py:attribute"

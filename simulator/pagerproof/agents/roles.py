@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -84,6 +85,7 @@ def specialist_for(intents: Iterable[str]) -> tuple[str, Sequence[str]]:
     return domain, SPECIALISTS.get(domain, EVERYTHING)
 
 
+@lru_cache(maxsize=256)
 def domain_of(intent: str) -> str:
     """Return the domain of one intent by the words in its name; intents that nobody declared go to the front desk."""
     if intent not in PATHS:

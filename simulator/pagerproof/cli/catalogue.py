@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pagerproof.errors import InvalidFile, UsageError
+from pagerproof.plugins import Kind as PluginKind
+from pagerproof.plugins import Plugin, plugins
 from pagerproof.scenario.find import (
     fault_model_ids,
     find_fault_model,
@@ -21,8 +23,8 @@ from pagerproof.scenario.find import (
     shipped_folder,
 )
 
-Kind = Literal["scenarios", "faults", "agents", "oracles", "services", "valves"]
-Origin = Literal["shipped", "yours"]
+Kind = Literal["scenarios", "faults", "expectations", "agents", "oracles", "services", "valves"]
+Origin = Literal["shipped", "yours", "plug-in"]
 
 AGENT_FILE_BYTES_MAX: Final = 1_000_000
 _HANDLE: Final = "handle"
@@ -31,7 +33,10 @@ _PLAIN_TITLE: Final = re.compile(rb"^title: +([A-Za-z0-9][A-Za-z0-9 ,.;'()-]*)$"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing with a name. `parts` are what it holds (operations, modes); `broken` says why it cannot be used."""
+    """One thing with a name. `parts` are what it holds (operations, modes); `broken` says why it cannot be used.
+
+    Of a plug-in, `plugin` is where it comes from, and its parts are not known: a list imports nothing.
+    """
 
     kind: Kind
     name: str
@@ -40,6 +45,7 @@ class Entry:
     origin: Origin = "shipped"
     parts: tuple[str, ...] = ()
     broken: str = ""
+    plugin: Plugin | None = None
 
 
 def catalogue(*, folder: Path | None = None) -> list[Entry]:
@@ -119,16 +125,15 @@ def _title(path: Path) -> str:
 
 
 def _check(kind: Literal["scenarios", "faults"], path: Path) -> None:
-    from pagerproof.scenario.load import load_file
-
     if kind == "scenarios":
+        from pagerproof.scenario.load import load_file
         from pagerproof.scenario.schema import Scenario
 
         load_file(path, Scenario)
     else:
-        from pagerproof.scenario.fault_model import FaultModel
+        from pagerproof.experiment.plan import read_fault_model
 
-        load_file(path, FaultModel)
+        read_fault_model(path)
 
 
 # --- agents
@@ -142,6 +147,7 @@ def _agents(folder: Path) -> Iterator[Entry]:
         path = Path(spec.origin) if spec is not None and spec.origin else None
         title = _first_line(ast.get_docstring(ast.parse(path.read_bytes())) or "") if path is not None else ""
         yield Entry(kind="agents", name=name, title=title, path=path)
+    yield from _plugins("agents", BUILTIN_AGENTS)
     for path in _python_files(folder):
         entry = _users_agent(path)
         if entry is not None:
@@ -191,22 +197,32 @@ def _agent_in(tree: ast.Module) -> ast.AsyncFunctionDef | ast.ClassDef | None:
 # --- what is registered in code
 
 
+def _expectations(_: Path) -> Iterator[Entry]:
+    from pagerproof.oracles.expectations import EXPECTATIONS
+
+    for kind, vocabulary in EXPECTATIONS.items():
+        for name, each in vocabulary.items():
+            yield Entry(kind="expectations", name=name, title=f"({kind}) {each.sentence}")
+
+
 def _oracles(_: Path) -> Iterator[Entry]:
     from pagerproof.oracles import describe
 
-    for info in describe():
+    built_in = describe()
+    for info in built_in:
         yield Entry(kind="oracles", name=info.name, title=info.summary, parts=info.modes)
+    yield from _plugins("oracles", [info.name for info in built_in])
 
 
 def _services(folder: Path) -> Iterator[Entry]:
-    from pagerproof.services import NAMES, builtin_services
+    from pagerproof.services import NAMES, builtin_classes
     from pagerproof.services.catalogue import operations_of
 
-    made = builtin_services()
-    for name in NAMES:
-        title = _first_line(inspect.getdoc(type(made[name])) or "")
+    for name, made in builtin_classes().items():
+        title = _first_line(inspect.getdoc(made) or "")
         operations: Mapping[str, Any] = operations_of(name)
         yield Entry(kind="services", name=name, title=title, parts=tuple(operations))
+    yield from _plugins("services", NAMES)
     yield from _added_services(folder)
 
 
@@ -238,6 +254,19 @@ def _valves(_: Path) -> Iterator[Entry]:
 
     for name, valve in BUILTIN_VALVES.items():
         yield Entry(kind="valves", name=name, title=_first_line(inspect.getdoc(valve) or ""))
+    yield from _plugins("valves", BUILTIN_VALVES)
+
+
+def _plugins(kind: PluginKind, built_in: Collection[str]) -> Iterator[Entry]:
+    """Yield what other distributions add, as far as their metadata tells."""
+    try:
+        found = plugins(kind, built_in)
+    except UsageError as error:
+        yield Entry(kind=kind, name="(plug-ins)", title="", origin="plug-in", broken=_first_line(str(error)))
+        return
+    for plugin in found.values():
+        title = f"{plugin.target} (plug-in {plugin.distribution} {plugin.version})"
+        yield Entry(kind=kind, name=plugin.name, title=title, origin="plug-in", plugin=plugin)
 
 
 def _first_line(text: str) -> str:
@@ -247,6 +276,7 @@ def _first_line(text: str) -> str:
 _MAKERS: Final[Mapping[Kind, Callable[[Path], Iterator[Entry]]]] = {
     "scenarios": _scenarios,
     "faults": _fault_models,
+    "expectations": _expectations,
     "agents": _agents,
     "oracles": _oracles,
     "services": _services,

@@ -1,4 +1,4 @@
-"""The commands that look and do not run: list, show and validate."""
+"""The commands that look and do not run: list and show."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import ast
 import difflib
 import inspect
 import json
-import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,18 +17,20 @@ from rich.text import Text
 
 from pagerproof import units
 from pagerproof.cli.catalogue import KINDS, Entry, Kind, catalogue, entries_of, read_document
-from pagerproof.cli.console import stderr_console, stdout_console
-from pagerproof.errors import InvalidFile, Problem, UsageError
+from pagerproof.cli.console import stdout_console
+from pagerproof.cli.validate_command import FAULT_MODEL, SCENARIO, kind_of
+from pagerproof.errors import UsageError
 from pagerproof.model import Operation
 from pagerproof.reporting.layout import print_hanging, print_lines, visible
-from pagerproof.scenario.find import find_fault_model
-from pagerproof.scenario.load import load_file, read_text, shown_path
+from pagerproof.scenario.find import fault_model_ids, find_fault_model
+from pagerproof.scenario.load import load_file, shown_path
 from pagerproof.units import show_duration
 
 LIST_SCHEMA: Final = "pagerproof/list/1"
 _SINGULAR: Final[Mapping[Kind, str]] = {
     "scenarios": "scenario",
     "faults": "fault model",
+    "expectations": "expectation",
     "agents": "agent",
     "oracles": "oracle",
     "services": "service",
@@ -104,9 +104,9 @@ def _entries_named(name: str) -> list[Entry]:
 
 
 def _entry_of_file(path: Path) -> Entry:
-    kind = _kind_of(path)
-    if kind is _SCENARIO or kind is _FAULT_MODEL:
-        return Entry(kind="scenarios" if kind is _SCENARIO else "faults", name=path.stem, title="", path=path)
+    kind = kind_of(path)
+    if kind is SCENARIO or kind is FAULT_MODEL:
+        return Entry(kind="scenarios" if kind is SCENARIO else "faults", name=path.stem, title="", path=path)
     raise UsageError(f"{shown_path(path)} is neither a scenario nor a fault model; try pagerproof validate")
 
 
@@ -213,10 +213,11 @@ def _scenario_gates(console: Console, gates: Sequence[Any]) -> None:
 
 
 def _show_fault(console: Console, entry: Entry) -> None:
-    from pagerproof.scenario.fault_model import FaultModel
+    from pagerproof.experiment.plan import read_fault_model
+    from pagerproof.oracles.expectations import ALWAYS, SOMETIMES
 
     assert entry.path is not None
-    model = load_file(entry.path, FaultModel).value
+    model = read_fault_model(entry.path)
     written = read_document(entry.path)
     _heading(console, entry, model.title, model.description)
     _field(console, "evidence", f"{model.evidence} (the weakest of its citations)")
@@ -225,8 +226,10 @@ def _show_fault(console: Console, entry: Entry) -> None:
     for effect in written["effect"]:
         _field(console, "effect", as_written(effect))
     _field(console, "limits", as_written(written["limits"]))
-    _field(console, "always", ", ".join(model.expect.always) or "nothing stated")
-    _field(console, "sometimes", ", ".join(model.expect.sometimes) or "nothing stated")
+    for name in model.expect.always:
+        _field(console, "always", f"{name}: {ALWAYS[name].sentence}")
+    for name in model.expect.sometimes:
+        _field(console, "sometimes", f"{name}: {SOMETIMES[name].sentence}")
     for name, path in model.parameters.items():
         _field(console, "parameter", f"{name} ({path})")
     _section(console, "Where it comes from")
@@ -236,6 +239,33 @@ def _show_fault(console: Console, entry: Entry) -> None:
             print_hanging(console, Text("    "), cite.ref, style="dim")
         if cite.url:  # in one piece, so that it can be opened and copied
             console.print(Text(f"    {visible(cite.url)}", style="dim"), soft_wrap=True)
+
+
+def _show_expectation(console: Console, entry: Entry) -> None:
+    from pagerproof.oracles.expectations import EXPECTATIONS
+
+    kind, each = next(
+        (kind, vocabulary[entry.name]) for kind, vocabulary in EXPECTATIONS.items() if entry.name in vocabulary
+    )
+    _heading(console, entry, entry.title)
+    _field(console, "kind", f"{kind} ({_KINDS_OF_EXPECTATION[kind]})")
+    _field(console, "decided by", each.decided_by)
+    users = [name for name in fault_model_ids() if entry.name in _expected_by(name)]
+    _field(console, "expected by", ", ".join(users) or "no fault model here")
+
+
+_KINDS_OF_EXPECTATION: Final[Mapping[str, str]] = {
+    "always": "an invariant of every request that the fault strikes",
+    "sometimes": "a fact that a run should reach at least once under the fault",
+}
+
+
+def _expected_by(fault_model: str) -> list[str]:
+    try:
+        expect = read_document(find_fault_model(fault_model)).get("expect") or {}
+    except UsageError:  # the list of fault models says what is wrong with it
+        return []
+    return [name for names in expect.values() for name in names] if isinstance(expect, dict) else []
 
 
 def as_written(value: Any) -> str:
@@ -256,6 +286,10 @@ def _within(value: Any) -> str:
 
 
 def _show_agent(console: Console, entry: Entry) -> None:
+    if entry.plugin is not None:
+        _heading(console, entry, entry.title, inspect.getdoc(inspect.getmodule(entry.plugin.load())) or "")
+        _run_it(console, entry)
+        return
     if entry.broken or entry.path is None:
         raise UsageError(f"the agent {entry.name} cannot be shown: {entry.broken or 'its file is not there'}")
     tree = ast.parse(entry.path.read_bytes())
@@ -265,6 +299,10 @@ def _show_agent(console: Console, entry: Entry) -> None:
     _section(console, "Valves that its source puts on" if valves else "Valves that its source puts on: none")
     for name, title in valves.items():
         _field(console, name, title)
+    _run_it(console, entry)
+
+
+def _run_it(console: Console, entry: Entry) -> None:
     _section(console, "Run it")
     print_lines(console, Text(f"  pagerproof run --agent {visible(entry.name)}"))
 
@@ -284,34 +322,34 @@ def _valves_in(tree: ast.Module) -> dict[str, str]:
 
 
 def _show_oracle(console: Console, entry: Entry) -> None:
-    from pagerproof.oracles import ORACLES
+    from pagerproof.oracles import installed_oracles
 
-    oracle = next(each for each in ORACLES if each.name == entry.name)
+    oracle = next(each for each in installed_oracles() if each.name == entry.name)
     _heading(console, entry, entry.title, inspect.getdoc(type(oracle)) or "")
     module = inspect.getmodule(type(oracle))
     _paragraphs(console, inspect.getdoc(module) or "")
     print_lines(console, Text("Failure modes and tags", style="bold"))
-    for mode in entry.parts:
+    for mode in oracle.modes:
         print_lines(console, Text(f"  {mode}"))
 
 
 def _show_service(console: Console, entry: Entry) -> None:
-    from pagerproof.services import builtin_services, parameter_models
+    from pagerproof.services import make_services, parameter_models
     from pagerproof.services.added import operations_around
-    from pagerproof.services.catalogue import operations_of
 
     if entry.origin == "yours":
         _heading(console, entry, entry.title)
         known = operations_around(Path.cwd())
         _show_operations(console, [known[part] for part in entry.parts if part in known])
         return
-    service = builtin_services()[entry.name]
+    service = make_services()[entry.name]
     _heading(console, entry, entry.title)
-    rest = (inspect.getdoc(type(service)) or "").partition("\n")[2].strip()
+    said = inspect.getdoc(type(service)) or ""
+    rest = said if entry.plugin is not None else said.partition("\n")[2].strip()
     if rest:
         console.print()
         _paragraphs(console, rest)
-    _show_operations(console, operations_of(entry.name).values())
+    _show_operations(console, service.operations.values())
     _section(console, "Parameters (services: in a scenario)")
     for name, field in parameter_models()[entry.name].model_fields.items():
         print_hanging(console, Text(f"  {name} = {shown_default(field)}  "), field.description or "", indent=6)
@@ -369,15 +407,17 @@ def _unit_of(annotation: Any, metadata: Iterable[Any]) -> Callable[[float], str]
 def _show_valve(console: Console, entry: Entry) -> None:
     from pagerproof.valves import BUILTIN_VALVES
 
-    valve = BUILTIN_VALVES[entry.name]
-    _heading(console, entry, entry.title, (inspect.getdoc(valve) or "").partition("\n")[2])
+    valve: Any = BUILTIN_VALVES[entry.name] if entry.plugin is None else entry.plugin.load()
+    said = inspect.getdoc(valve) or ""
+    _heading(console, entry, entry.title, said.partition("\n")[2] if entry.plugin is None else said)
     parameters = [each for each in inspect.signature(valve).parameters.values() if each.name != "self"]
     _section(console, "Settings and their defaults" if parameters else "Settings: none")
     for each in parameters:
         default = "must be given" if each.default is each.empty else _plain_default(each.default)
         _field(console, each.name, default)
     _section(console, "In an agent")
-    print_lines(console, Text(f"  from pagerproof.valves import {getattr(valve, '__name__', entry.name)}"))
+    module = "pagerproof.valves" if entry.plugin is None else entry.plugin.module
+    print_lines(console, Text(f"  from {module} import {getattr(valve, '__name__', entry.name)}"))
 
 
 def _plain_default(value: Any) -> str:
@@ -389,114 +429,9 @@ def _plain_default(value: Any) -> str:
 _SHOWN: Final[Mapping[Kind, Callable[[Console, Entry], None]]] = {
     "scenarios": _show_scenario,
     "faults": _show_fault,
+    "expectations": _show_expectation,
     "agents": _show_agent,
     "oracles": _show_oracle,
     "services": _show_service,
     "valves": _show_valve,
 }
-
-# --- validate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileKind:
-    """A kind of file that can be checked: how it opens, what it is called, and the check, which returns its id."""
-
-    schema: str
-    name: str
-    check: Callable[[Path], str]
-
-    @property
-    def prefix(self) -> str:
-        """The schema without its version: a file of another version is told about as one of this kind."""
-        return self.schema.rpartition("/")[0]
-
-
-def validate_command(files: Sequence[Path]) -> int:
-    """Check files, and the *.yaml of folders: `ok` lines on stdout, every mistake on stderr. Returns 0 or 2."""
-    out, err = stdout_console("auto"), stderr_console("auto")
-    bad = 0
-    for path in files:
-        for each in _expanded(path):
-            try:
-                said = _checked(each)
-            except InvalidFile as error:
-                bad += 1
-                for problem in error.problems:
-                    err.print(Text(str(problem)), soft_wrap=True)
-            except UsageError as error:
-                bad += 1
-                err.print(Text(f"{visible(shown_path(each))}: {error}"), soft_wrap=True)
-            else:
-                out.print(Text(f"ok  {visible(shown_path(each))} ({said})"), soft_wrap=True)
-    return 2 if bad else 0
-
-
-def _expanded(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(each for each in path.glob("*.yaml") if not each.name.startswith("."))
-    return found or [path]
-
-
-def _checked(path: Path) -> str:
-    """Return what the file is. Raises InvalidFile, UsageError."""
-    if path.is_dir():
-        raise InvalidFile([Problem(path=shown_path(path), message="there is no *.yaml in this folder")])
-    kind = _kind_of(path)
-    return f"{kind.name} {visible(kind.check(path))}"
-
-
-_SCHEMA_LINE: Final = re.compile(r"""^schema:[ \t]*["']?([^\s"'#]*)""", re.MULTILINE)
-
-
-def _kind_of(path: Path) -> FileKind:
-    """Return the kind that the file says it is, also where its YAML is broken. Raises InvalidFile."""
-    shown = shown_path(path)
-    text = read_text(path, shown)
-    match = _SCHEMA_LINE.search(text)
-    expected = ", ".join(kind.schema for kind in _FILE_KINDS)
-    if match is None:
-        message = f"the file does not say what it is: it should begin with 'schema:' and one of {expected}"
-        raise InvalidFile([_problem_at(shown, text, 0, message)])
-    for kind in _FILE_KINDS:
-        if match[1].rpartition("/")[0] == kind.prefix:
-            return kind
-    near = difflib.get_close_matches(match[1], [kind.schema for kind in _FILE_KINDS], n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"known are {expected}"
-    raise InvalidFile([_problem_at(shown, text, match.start(1), f"schema: {match[1]!r} is none of ours: {hint}")])
-
-
-def _problem_at(shown: str, text: str, offset: int, message: str) -> Problem:
-    line = text.count("\n", 0, offset) + 1
-    start = text.rfind("\n", 0, offset) + 1
-    source = visible(text[start:].partition("\n")[0])[:160]
-    return Problem(path=shown, line=line, column=offset - start + 1, message=message, source_line=source)
-
-
-def _check_scenario(path: Path) -> str:
-    from pagerproof.experiment.plan import known
-    from pagerproof.scenario.read import read_scenario
-
-    return read_scenario(path, known(Path.cwd())).id
-
-
-def _check_fault_model(path: Path) -> str:
-    from pagerproof.experiment.plan import read_fault_model
-    from pagerproof.services.added import operations_around
-
-    return read_fault_model(path, operations_around(Path.cwd())).id
-
-
-def _check_intents(path: Path) -> str:
-    from pagerproof.services.catalogue import OPERATIONS
-    from pagerproof.workload.intents import load_intents
-
-    intents = load_intents(path, OPERATIONS)
-    return f"{read_document(path).get('id')}, {len(intents)} of them"
-
-
-_SCENARIO: Final = FileKind(schema="pagerproof/scenario/1", name="scenario", check=_check_scenario)
-_FAULT_MODEL: Final = FileKind(schema="pagerproof/fault-model/1", name="fault model", check=_check_fault_model)
-_INTENTS: Final = FileKind(schema="pagerproof/intents/1", name="intents", check=_check_intents)
-_FILE_KINDS: Final = (_SCENARIO, _FAULT_MODEL, _INTENTS)

@@ -276,12 +276,12 @@ def doctor(
 @click.argument(
     "kind",
     metavar="KIND",
-    type=click.Choice(["scenarios", "faults", "agents", "oracles", "services", "valves"]),
+    type=click.Choice(["scenarios", "faults", "expectations", "agents", "oracles", "services", "valves"]),
 )
 @_format
 @_color
 def list_(kind: str, format_: str, color: str) -> int:
-    """List what there is of KIND (scenarios, faults, agents, oracles, services or valves), with a line on each.
+    """List what there is of KIND (scenarios, faults, expectations, agents, ...), with a line on each.
 
     \b
     Examples:
@@ -320,7 +320,7 @@ def validate(files: tuple[Path, ...]) -> int:
       pagerproof validate my_scenario.yaml
       pagerproof validate scenarios fault_models
     """
-    from pagerproof.cli.inspect_commands import validate_command
+    from pagerproof.cli.validate_command import validate_command
 
     return validate_command(files)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 import orjson
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
 from pagerproof.events import ANSWERED, BROKE, CALLED, CANCELLED, FAULT, STOPPED, TIMED_OUT
+from pagerproof.faults.wire import received
 from pagerproof.kernel import SimulationLoop
 from pagerproof.model import Answer, Operation
 from pagerproof.protocols import Call, Case, Decision, Injector, Service
@@ -21,6 +24,7 @@ from pagerproof.tools import ConnectionLost, ToolError, ToolResult, ToolTimeout
 _EXPIRED: Final = Answer(0, {}, b"")  # what the guard timer puts into a call's future
 _BROKEN: Final = "the connection broke before an answer came"
 _CHAT: Final = "llm.Chat.create"
+_FIRST: Final = b"1\x1f1"  # the first occurrence of a call, and its first attempt
 
 
 class RequestStopped(BaseException):
@@ -28,7 +32,11 @@ class RequestStopped(BaseException):
 
 
 class Boundary:
-    """What all requests of a run share on the way to the services."""
+    """What all requests of a run share on the way to the services.
+
+    `offered` are the tools that agents are told of: those of the services named by `offers` (None: of all), without
+    the model's own.
+    """
 
     def __init__(
         self,
@@ -38,23 +46,39 @@ class Boundary:
         services: Mapping[str, Service],
         injector: Injector,
         limits: Limits,
+        offers: Collection[str] | None = None,
     ) -> None:
         self.loop = loop
         self.seed = seed
         self.injector = injector
-        self.limits = limits
+        # Plain attributes, asked at every call: what a pydantic model holds costs several times as much to read.
+        self.calls_max = limits.calls_per_request
+        self.cost_usd_max = limits.cost_per_request_usd
         self.by_service = services
         self.services: dict[str, Service] = {}  # by full name of operation
         self.operations: dict[str, Operation] = {}
+        self.names: dict[str, bytes] = {}  # each operation, as it stands in the keys of a request's own task
         for service in services.values():
             for name, operation in service.operations.items():
                 self.services[name] = service
                 self.operations[name] = operation
+                self.names[name] = f"\x1f{name}\x1f".encode()
+        self.offered: Mapping[str, Operation] = MappingProxyType(
+            {
+                name: each
+                for name, each in self.operations.items()
+                if name != _CHAT and (offers is None or each.service in offers)
+            }
+        )
         self.watched: set[int] = set()
 
     def toolbox(self, case: Case) -> CaseToolbox:
         """Return the toolbox that carries out calls for this request."""
         return CaseToolbox(self, case)
+
+    def named(self, lineage: str, operation: str) -> bytes:
+        """Return how a task and an operation that is offered stand in keys."""
+        return self.names[operation] if not lineage else f"{lineage}\x1f{operation}\x1f".encode()
 
     def submit(self, call: Call) -> asyncio.Future[Answer | None]:
         """Hand the call to its service; the future gets the answer, or None where the connection breaks."""
@@ -97,8 +121,7 @@ class CaseToolbox:
         loop = boundary.loop
         now = loop.time()
         number = case.calls = case.calls + 1
-        limits = boundary.limits
-        if number > limits.calls_per_request or case.cost_usd > limits.cost_per_request_usd:
+        if number > boundary.calls_max or case.cost_usd > boundary.cost_usd_max:
             self._stop(now)
         known = boundary.operations.get(operation)
         if known is None:
@@ -111,7 +134,7 @@ class CaseToolbox:
             arguments,
             number,
             attempt,
-            key_of_call(case, self._case_key, lineage, operation, asked, attempt),
+            key_of_call(case, self._case_key, boundary.named(lineage, operation), asked, attempt),
             now,
             timeout_s,
             idempotency_key,
@@ -177,7 +200,8 @@ class CaseToolbox:
         boundary = self._boundary
         try:
             async with asyncio.timeout(timeout_s):
-                return await boundary.injector.exchange(call, decisions, self._proceed)
+                answer = await boundary.injector.exchange(call, decisions, self._proceed)
+                return await received(call.operation.full_name, answer)
         except ToolTimeout:
             raised(call.case, decisions, boundary.loop)
             call.case.log.append((boundary.loop.time(), TIMED_OUT, call.operation.full_name, call.number, 0, ""))
@@ -205,7 +229,7 @@ class CaseToolbox:
     def _stop(self, now: float) -> NoReturn:
         case = self._case
         if not case.stopped:
-            case.stopped = over_a_limit(case, self._boundary.limits)
+            case.stopped = over_a_limit(case, self._boundary)
             case.log.append((now, STOPPED, case.stopped, 0, 0, ""))
         raise RequestStopped(case.stopped)
 
@@ -220,11 +244,11 @@ class CaseToolbox:
         return ToolResult(operation, answer)
 
 
-def over_a_limit(case: Case, limits: Limits) -> str:
+def over_a_limit(case: Case, boundary: Boundary) -> str:
     """Return the limit of the simulator that this request is over, or ""."""
-    if case.calls > limits.calls_per_request:
+    if case.calls > boundary.calls_max:
         return "calls_per_request"
-    return "cost_per_request_usd" if case.cost_usd > limits.cost_per_request_usd else ""
+    return "cost_per_request_usd" if case.cost_usd > boundary.cost_usd_max else ""
 
 
 def unknown_operation(operation: str, known: Mapping[str, Operation]) -> Answer:
@@ -235,14 +259,18 @@ def unknown_operation(operation: str, known: Mapping[str, Operation]) -> Answer:
     return Answer(404, {"content-type": "application/json"}, body)
 
 
-def key_of_call(case: Case, case_key: int, lineage: str, operation: str, asked: bytes, attempt: int) -> int:
-    """Return the key of a call's draws, and count its occurrence; `case_key` is `key_of(seed, index)`."""
-    identity = xxh3_64_intdigest(f"{lineage}\x1f{operation}\x1f".encode() + asked, case_key)
+def key_of_call(case: Case, case_key: int, named: bytes, asked: bytes, attempt: int) -> int:
+    """Return the key of a call's draws, and count its occurrence.
+
+    `case_key` is `key_of(seed, index)`, `named` the task and the operation as `Boundary.named` writes them.
+    """
+    identity = xxh3_64_intdigest(named + asked, case_key)
     occurrences = case.occurrences
     seen = occurrences.get(identity, 0)
     if attempt == 1 or not seen:
         occurrences[identity] = seen = seen + 1
-    return xxh3_64_intdigest(b"%d\x1f%d" % (seen, attempt), identity)
+    which = _FIRST if seen == attempt == 1 else b"%d\x1f%d" % (seen, attempt)
+    return xxh3_64_intdigest(which, identity)
 
 
 def _expire(future: asyncio.Future[Answer | None]) -> None:
@@ -259,13 +287,18 @@ def canonical(operation: str, arguments: Mapping[str, Any]) -> bytes:
     if operation == _CHAT:
         messages = arguments.get("messages")
         try:
-            return str(messages[0]["content"])[:200].encode("utf-8", "replace") if messages else b""
+            return _name_of_conversation(str(messages[0]["content"])) if messages else b""
         except (KeyError, IndexError, TypeError):
             return b""
     try:
         return orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise ToolError(operation, f"its arguments cannot be sent as JSON: {error}") from error
+
+
+@lru_cache(maxsize=256)  # an agent has a handful of system messages
+def _name_of_conversation(opening: str) -> bytes:
+    return opening[:200].encode("utf-8", "replace")
 
 
 def _whole_request(arguments: Mapping[str, Any]) -> bytes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pagerproof import events
 from pagerproof.kernel import SimulationLoop
-from pagerproof.model import Request
+from pagerproof.model import Operation, Request
 from pagerproof.protocols import Case
 from pagerproof.tools import BadAnswer, Clock, Completion, Message, Model, ModelToolCall, Toolbox
 
@@ -19,14 +19,10 @@ DEFAULT_TIMEOUT_S = 60.0
 class VirtualClock:
     """The loop's time, as agents see it."""
 
-    __slots__ = ("_loop",)
+    __slots__ = ("now_s",)
 
     def __init__(self, loop: SimulationLoop) -> None:
-        self._loop = loop
-
-    def now_s(self) -> float:
-        """Seconds since the run began."""
-        return self._loop.time()
+        self.now_s = loop.time  # the method itself: agents and valves ask for the time several times a call
 
     async def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""
@@ -66,24 +62,37 @@ def decode_completion(data: Any) -> Completion:
     try:
         choice = data["choices"][0]
         message = choice["message"]
-        calls = message.get("tool_calls") or ()
+        calls = message.get("tool_calls")
+        usage = data.get("usage", {})
         return Completion(
             text=message.get("content") or "",
-            tool_calls=tuple(ModelToolCall(call["function"]["name"], call["function"]["arguments"]) for call in calls),
+            tool_calls=tuple([_tool_call(call["function"]) for call in calls]) if calls else (),
             finish_reason=choice.get("finish_reason") or "",
-            tokens_in=data.get("usage", {}).get("prompt_tokens", 0),
-            tokens_out=data.get("usage", {}).get("completion_tokens", 0),
+            tokens_in=usage.get("prompt_tokens", 0),
+            tokens_out=usage.get("completion_tokens", 0),
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise BadAnswer("llm.Chat.create", f"the provider's body lacks {error}", status=200) from error
 
 
+def _tool_call(function: Any) -> ModelToolCall:
+    return ModelToolCall(function["name"], function["arguments"])
+
+
 class SimulatedDesk:
     """Implements `pagerproof.tools.Desk` for one request."""
 
-    __slots__ = ("_log", "_loop", "clock", "model", "request", "tools")
+    __slots__ = ("_log", "_loop", "clock", "model", "operations", "request", "tools")
 
-    def __init__(self, case: Case, toolbox: Toolbox, clock: VirtualClock, loop: SimulationLoop) -> None:
+    def __init__(
+        self,
+        case: Case,
+        toolbox: Toolbox,
+        clock: VirtualClock,
+        loop: SimulationLoop,
+        operations: Mapping[str, Operation],
+    ) -> None:
+        self.operations = operations
         self.request: Request = case.request
         self.tools: Toolbox = toolbox
         self.model: Model = ToolboxModel(toolbox)

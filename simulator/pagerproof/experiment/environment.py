@@ -13,6 +13,21 @@ SIMULATED_KEYS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What clients ask for when they are made; a real key of the user's is never shown to a simulated provider."""
 
+EXPORTERS_OFF: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "OPENAI_AGENTS_DISABLE_TRACING": "1",
+        "LANGSMITH_TRACING": "false",
+        "LANGCHAIN_TRACING_V2": "false",
+        "OTEL_SDK_DISABLED": "true",
+    }
+)
+"""How frameworks are told to leave out their trace exporters, which are threads that talk to real hosts."""
+
+
+def agents_environment(own: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that an agent is given, those of its scenario last."""
+    return {**SIMULATED_KEYS, **EXPORTERS_OFF, **own}
+
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:

@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from pagerproof import __version__
-from pagerproof.agents.load import BUILTIN_AGENTS, LoadedAgent, load_agent
+from pagerproof.agents.load import LoadedAgent, agent_names, load_agent
 from pagerproof.errors import InvalidFile, Problem, UsageError
-from pagerproof.experiment.environment import SIMULATED_KEYS, environment
+from pagerproof.experiment.environment import agents_environment, environment
 from pagerproof.gates import check_expression
 from pagerproof.model import Operation
+from pagerproof.oracles.expectations import EXPECTATIONS, Kind
+from pagerproof.plugins import fingerprint, in_every_run
 from pagerproof.protocols import Service
 from pagerproof.scenario.fault_model import FaultModel
 from pagerproof.scenario.find import fault_model_ids, find_fault_model, find_intents, find_scenario
@@ -24,11 +27,13 @@ from pagerproof.scenario.load import load_file, shown_path
 from pagerproof.scenario.read import Known, read_scenario, resolve
 from pagerproof.scenario.schema import FaultUse, Scenario
 from pagerproof.scenario.words import nearest
-from pagerproof.services import NAMES, parameter_models
+from pagerproof.services import parameter_models, plugin_services, service_names
 from pagerproof.services.added import added_services, operations_by_name, scenario_services
 from pagerproof.services.catalogue import OPERATIONS
+from pagerproof.services.own_sections import OWN_KINDS
 from pagerproof.workload.build import BuiltWorkload, build_workload
 from pagerproof.workload.edge_cases import EDGE_CASES
+from pagerproof.workload.tau2 import Tau2Workload, build_tau2
 
 _INTENTS = "scenarios/intents/"
 _ROOMS_THAT_ONLY_SHOW = frozenset({"cli", "reporting"})
@@ -55,9 +60,15 @@ class Plan:
         """Whether the run has a network: for an agent that knows nothing of the desk, or where the scenario asks."""
         return self.agent.foreign or bool(self.scenario.network.hosts)
 
+    @property
+    def manner(self) -> Literal["strict", "governed"]:
+        """Whether agent code that reads the wall clock is refused, or is given virtual time."""
+        clock = self.scenario.agent.clock
+        return "governed" if clock == "virtual" or (clock is None and self.agent.foreign) else "strict"
+
     def environment(self) -> AbstractContextManager[None]:
         """Return what sets the agent's environment variables for a while, and puts everything back."""
-        return environment({**SIMULATED_KEYS, **self.scenario.agent.env})
+        return environment(agents_environment(self.scenario.agent.env))
 
     def services(self) -> dict[str, Service]:
         """Build every service of the scenario, built-in and added, by name and none of them opened yet."""
@@ -95,6 +106,8 @@ class Plan:
         workload = self.scenario.workload
         if workload.arrivals.file is not None:
             yield self.find_workload_file(workload.arrivals.file)
+        if workload.tau2 is not None:
+            return  # its files are those of the service that it adds
         if workload.abcd is not None:
             yield from sorted(self.find_workload_file(workload.abcd).glob("*.json"))
         elif workload.intents.endswith((".yaml", ".yml")):
@@ -130,7 +143,15 @@ class Plan:
 
     def key(self) -> str:
         """Return a digest of all inputs and of the versions they are read by."""
-        parts = [self.name, str(self.requests), __version__, self.agent.digest, _own_digest(), *versions().values()]
+        parts = [
+            self.name,
+            str(self.requests),
+            __version__,
+            self.agent.digest,
+            _own_digest(),
+            fingerprint(),
+            *versions().values(),
+        ]
         parts += [f"{Path(path).name}={digest}" for path, digest in self.inputs().items()]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
@@ -185,7 +206,7 @@ def make_plan(
     if wanted < 1:
         raise UsageError(f"--requests must be 1 or more, not {wanted}")
     operations = operations_by_name(scenario_services(read, path, folder=folder))
-    with environment({**SIMULATED_KEYS, **read.agent.env}):
+    with environment(agents_environment(read.agent.env)):
         loaded = load_agent(agent or read.agent.use, folder=folder if agent else _home_of(read.agent.use, path, folder))
     return Plan(
         scenario=read,
@@ -225,7 +246,8 @@ def read_fault_model(path: Path, operations: Mapping[str, Operation] = OPERATION
     """Return the fault model in `path`, its target checked against these operations. Raises InvalidFile."""
     loaded = load_file(path, FaultModel)
     model = loaded.value
-    services = list(dict.fromkeys((*NAMES, *(each.service for each in operations.values()))))
+    plugin_services()  # their operations may be targets, too
+    services = list(dict.fromkeys((*service_names(), *(each.service for each in operations.values()))))
     problems = []
     for number, glob in enumerate(model.target.service):
         if not any(fnmatchcase(name, glob) for name in services):
@@ -238,9 +260,20 @@ def read_fault_model(path: Path, operations: Mapping[str, Operation] = OPERATION
         if names and model.target.on_no_match == "fail" and not any(fnmatchcase(name, glob) for name in names):
             message = f"{glob!r} names no operation of {', '.join(model.target.service)}{nearest(glob, names)}"
             problems.append(loaded.problem(("target", "operation", number), message))
+    for kind, vocabulary in EXPECTATIONS.items():
+        for number, name in enumerate(getattr(model.expect, kind)):
+            if name not in vocabulary:
+                problems.append(loaded.problem(("expect", kind, number), _not_expected(name, kind)))
     if problems:
         raise InvalidFile(problems)
     return model
+
+
+def _not_expected(name: str, kind: Kind) -> str:
+    other: Kind = "sometimes" if kind == "always" else "always"
+    if name in EXPECTATIONS[other]:
+        return f"{name!r} belongs under {other}, not under {kind}"
+    return f"{name!r} is nothing that {kind} can name{nearest(name, EXPECTATIONS[kind])}"
 
 
 def known(folder: Path) -> Known:
@@ -249,20 +282,24 @@ def known(folder: Path) -> Known:
         operations=OPERATIONS,
         service_parameters=parameter_models(),
         fault_models=fault_model_ids(folder=folder),
-        agents=BUILTIN_AGENTS,
+        agents=agent_names(),
         metric_check=check_expression,
         intents=(),
         edge_cases=EDGE_CASES,
         folder=folder,
         added=lambda scenario, path: added_services(scenario, path, folder=folder),
+        own_keys=OWN_KINDS,
     )
 
 
-def workload_of(plan: Plan) -> BuiltWorkload:
+def workload_of(plan: Plan) -> BuiltWorkload | Tau2Workload:
     """Build the plan's workload. Raises UsageError and InvalidFile, which name the file."""
+    spec = plan.scenario.workload
     try:
+        if spec.tau2 is not None:
+            return build_tau2(spec, seed=plan.seed, requests=plan.requests, resolve=plan.find_workload_file)
         return build_workload(
-            plan.scenario.workload,
+            spec,
             seed=plan.seed,
             requests=plan.requests,
             operations=plan.operations,
@@ -282,6 +319,7 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "absent"
+    found.update((plugin.distribution, plugin.version) for plugin in in_every_run())
     return found
 
 

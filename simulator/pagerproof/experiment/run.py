@@ -20,12 +20,22 @@ from pagerproof.faults import FaultInjector
 from pagerproof.faults.injector import Strike
 from pagerproof.gates import decide, evaluate
 from pagerproof.kernel import SimulationLoop, governed_imports, process_restored
-from pagerproof.metrics import Baseline, FaultDelivery, Replications, RequestTable, RunResult, summarise
+from pagerproof.metrics import (
+    Baseline,
+    ExpectationTally,
+    FaultDelivery,
+    Replications,
+    RequestTable,
+    RunResult,
+    summarise,
+)
+from pagerproof.metrics.expectations import BROKEN
 from pagerproof.model import Verdict
 from pagerproof.oracles import judge
 from pagerproof.protocols import Case, Directory, Scheduler, Service
 from pagerproof.reporting.progress import Snapshot
-from pagerproof.scenario.fault_model import FaultModel
+from pagerproof.scenario.fault_model import Expect, FaultModel
+from pagerproof.services.llm import LlmService
 from pagerproof.trace.journal import DigestChain, EventSpill, request_digest
 from pagerproof.trace.store import RunFolder, new_run_folder
 
@@ -89,7 +99,7 @@ class Stage:
             boundary=self.boundary,
             source=self.workload,
             agent=agent,
-            manner="governed" if self.plan.agent.foreign else "strict",
+            manner=self.plan.manner,
             requests=self.plan.requests,
             concurrency=scenario.agent.concurrency,
             patience_ends_at_start=scenario.workload.patience.applies_to == "queue",
@@ -110,9 +120,12 @@ def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -
     services: Mapping[str, Service] = plan.services()
     loop = SimulationLoop()
     world = World(plan.seed, loop, workload.directory)
+    operations = {name: each for service in services.values() for name, each in service.operations.items()}
+    model = services["llm"]
+    if plan.on_the_wire and isinstance(model, LlmService):
+        model.known_operations = {name: each for name, each in operations.items() if each.service != "llm"}
     for service in services.values():
         service.open(world)
-    operations = {name: each for service in services.values() for name, each in service.operations.items()}
     injector = FaultInjector(
         fault_models_of(plan),
         plan.fault_uses() if plan.faults else (),
@@ -123,7 +136,14 @@ def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -
         requests=plan.requests,
         forced=forced,
     )
-    boundary = Boundary(loop=loop, seed=plan.seed, services=services, injector=injector, limits=plan.scenario.limits)
+    boundary = Boundary(
+        loop=loop,
+        seed=plan.seed,
+        services=services,
+        injector=injector,
+        limits=plan.scenario.limits,
+        offers=workload.offers,
+    )
     wire = Wire(boundary, workload.directory) if plan.on_the_wire else None
     return Stage(plan=plan, loop=loop, boundary=boundary, injector=injector, workload=workload, wire=wire)
 
@@ -133,11 +153,18 @@ def fault_models_of(plan: Plan) -> Mapping[str, FaultModel]:
     return plan.fault_models if plan.faults else {}
 
 
+def expectations_of(plan: Plan) -> dict[str, Expect]:
+    """Return what each fault of the plan's run is expected to come to, by the fault's id."""
+    models = fault_models_of(plan)
+    return {use.id or use.use: models[use.use].expect for use in plan.scenario.faults if use.use in models}
+
+
 class Collector:
     """Takes settled cases: digests, judges, tabulates and journals them."""
 
     def __init__(self, plan: Plan, spill: EventSpill | None, report: Report | None) -> None:
         self.table = RequestTable()
+        self.expectations = ExpectationTally(expectations_of(plan))
         self.chain = DigestChain(plan.requests)
         self.scripted: dict[int, Verdict] = {}
         self._requests = plan.requests
@@ -159,6 +186,8 @@ class Collector:
         digest = request_digest(case.index, case.log)
         self.chain.put(case.index, digest)
         verdict = judge(case)
+        if self.expectations.take(case, verdict):
+            verdict = replace(verdict, tags=(*verdict.tags, BROKEN))
         self.table.add(case, verdict, digest)
         if case.truth.scripted:
             self.scripted[case.index] = verdict
@@ -232,7 +261,11 @@ def execute(
     base, without_base = _asked(baseline, end)
     if isinstance(without_base, Interrupted):  # the run itself is whole, and is kept
         end = replace(end, stopped_by=without_base)
-    result = replace(_result(plan, collector, stage, end, base, wall_s), replications=replications)
+    result = replace(
+        _result(plan, collector, stage, end, base, wall_s),
+        replications=replications,
+        network=None if stage.wire is None else stage.wire.use(),
+    )
     execution = Execution(
         requests=plan.requests,
         result=result,
@@ -263,9 +296,10 @@ def _result(
     plan: Plan, collector: Collector, stage: Stage, end: RunEnd, base: Baseline | None, wall_s: float
 ) -> RunResult:
     requests = collector.table.finish()
-    faults = deliveries(stage)
+    faults = deliveries(stage, collector.expectations)
     gates = evaluate(plan.scenario.gates, requests)
     stopped_by = end.stopped_by
+    network = None if stage.wire is None else stage.wire.use()
     verdict = decide(
         gates=gates,
         faults=faults,
@@ -273,6 +307,7 @@ def _result(
         baseline=base,
         interrupted=stopped_by is not None and not isinstance(stopped_by, AgentMisbehaved),
         agent_stopped_run=str(stopped_by) if isinstance(stopped_by, AgentMisbehaved) else "",
+        unattributed=0 if network is None else sum(network.unattributed.values()),
     )
     return summarise(
         requests,
@@ -291,11 +326,16 @@ def _result(
     )
 
 
-def deliveries(stage: Stage) -> tuple[FaultDelivery, ...]:
-    """Return the books of every fault model, in the scenario's order."""
-    shared = {each.name for each in fields(FaultDelivery)} - {"id"}
+def deliveries(stage: Stage, expectations: ExpectationTally) -> tuple[FaultDelivery, ...]:
+    """Return the books of every fault model, and what became of its expectations, in the scenario's order."""
+    shared = {each.name for each in fields(FaultDelivery)} - {"id", "expectations"}
     return tuple(
-        FaultDelivery(id=row.fault, **{name: getattr(row, name) for name in shared}) for row in stage.injector.ledger()
+        FaultDelivery(
+            id=row.fault,
+            expectations=expectations.of(row.fault),
+            **{name: getattr(row, name) for name in shared},
+        )
+        for row in stage.injector.ledger()
     )
 
 

@@ -220,7 +220,7 @@ class Simulation:
         _entropy_here.set(_Entropy(self._boundary.seed, case.index))
         owned_by(case)
         toolbox = self._boundary.toolbox(case)
-        desk = SimulatedDesk(case, toolbox, self._clock, self._loop)
+        desk = SimulatedDesk(case, toolbox, self._clock, self._loop, self._boundary.offered)
         case.reply = checked_reply(await self._agent.handle(case.request, desk))
 
     def _answered(self, task: asyncio.Task[None]) -> None:

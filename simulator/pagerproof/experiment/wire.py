@@ -13,7 +13,7 @@ import orjson
 from xxhash import xxh3_64_hexdigest
 
 from pagerproof.errors import PagerproofError
-from pagerproof.events import ANSWERED, BROKE, CALLED, CANCELLED, NOTE, STOPPED
+from pagerproof.events import ANSWERED, BROKE, CALLED, CANCELLED, KIND, NAME, NOTE, STOPPED
 from pagerproof.experiment.boundary import (
     Boundary,
     canonical,
@@ -24,10 +24,12 @@ from pagerproof.experiment.boundary import (
     unknown_operation,
 )
 from pagerproof.kernel import OrderedTask
+from pagerproof.metrics.result import NetworkUse, ToolMatch
 from pagerproof.model import Answer, Customer, Expectation, Request, Truth, WireRequest
 from pagerproof.network import Handler
 from pagerproof.protocols import Call, Case, Directory, Gateway, Render
 from pagerproof.rng import key_of
+from pagerproof.services.llm import LlmService
 from pagerproof.tools import ConnectionLost, ToolError, ToolTimeout
 
 _NOBODY: Final = "0"
@@ -123,6 +125,26 @@ class Wire:
         exchange.went_out()
         return answer
 
+    def use(self) -> NetworkUse:
+        """Return what went over the network beside answered requests, for the result."""
+        unattributed: dict[str, int] = {}
+        for event in self.nobody.log:
+            if event[KIND] == CALLED:
+                unattributed[event[NAME]] = unattributed.get(event[NAME], 0) + 1
+        model = self.boundary.by_service.get("llm")
+        matchings = model.tool_matchings() if isinstance(model, LlmService) else ()
+        tools = {use.tool.name: use for matching in matchings for use in matching.uses}
+        return NetworkUse(
+            unattributed=unattributed,
+            strangers=dict(sorted(self.strangers.items())),
+            tools=tuple(
+                ToolMatch(
+                    tool=name, role=use.role, operations=tuple(use.operations), sure=round(use.sure, 3), why=use.why
+                )
+                for name, use in sorted(tools.items())
+            ),
+        )
+
     def cases_under_way(self) -> Iterable[Case]:
         """Return the requests that have arrived and not settled."""
         return self.open_cases()
@@ -184,7 +206,7 @@ class WireExchange:
         loop = boundary.loop
         now = loop.time()
         number = case.calls = case.calls + 1
-        limit = over_a_limit(case, boundary.limits)
+        limit = over_a_limit(case, boundary)
         if limit and case.index:
             self._wire.end(case, limit)
             raise ConnectionLost(operation, "the request was ended at a limit of the simulator")
@@ -196,7 +218,7 @@ class WireExchange:
             log.append((now, ANSWERED, operation, number, answer.status, xxh3_64_hexdigest(answer.body)))
             return _rendered(answer, render)
         asked = canonical(operation, arguments)
-        key = key_of_call(case, key_of(boundary.seed, case.index), self._lineage, operation, asked, 1)
+        key = key_of_call(case, key_of(boundary.seed, case.index), boundary.named(self._lineage, operation), asked, 1)
         call = Call(case, known, arguments, number, 1, key, now, None, idempotency_key)
         call.render = render
         if known.full_name == "llm.Chat.create":

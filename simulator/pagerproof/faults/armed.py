@@ -14,6 +14,7 @@ from xxhash import xxh3_64_intdigest
 from pagerproof.errors import UsageError
 from pagerproof.faults import triggers
 from pagerproof.faults.effects import Context, Effect, Masks, Observable, build, check_service
+from pagerproof.faults.wire import attempts_instead
 from pagerproof.model import Operation
 from pagerproof.protocols import Call, Decision, Service
 from pagerproof.rng import key_of
@@ -79,6 +80,7 @@ class ArmedFault:
         services: Mapping[str, Service],
         operations: Mapping[str, Operation],
         requests: int | None,
+        connections: bool = False,
     ) -> None:
         self.order = order - _SCRIPTED_FIRST if use.at else order
         self.fault = use.id or use.use
@@ -91,6 +93,8 @@ class ArmedFault:
         for name in self.operations:
             for effect in model.effect:
                 check_service(effect, services[operations[name].service], self.fault)
+        if connections:
+            self.operations = attempts_instead(model, self.operations)
         self.effects: tuple[Effect, ...] = tuple(
             build(effect, Context(services, self.fault, position, model.target.edge))
             for position, effect in enumerate(model.effect)
@@ -231,6 +235,7 @@ class ArmedFault:
             self.fault, call.number, call.operation.full_name, scripted=scripted, observable=self.observable
         )
         decision.detail = self.detail
+        decision.keyed = call.idempotency_key is not None
         self.decisions.append(decision)
         call.case.decisions.append(decision)
         return decision
@@ -253,14 +258,17 @@ def _with_parameters(model: FaultModel, use: FaultUse, fault: str) -> FaultModel
 
 def _matching(model: FaultModel, use: FaultUse, operations: Mapping[str, Operation], fault: str) -> frozenset[str]:
     target = model.target
+    names = ("*",) if use.services else target.operation
     matched = [
         name
         for name, operation in operations.items()
-        if any(fnmatchcase(operation.service, glob) for glob in target.service)
-        and any(fnmatchcase(operation.name, glob) for glob in target.operation)
+        if any(fnmatchcase(operation.service, glob) for glob in use.services or target.service)
+        and any(fnmatchcase(operation.name, glob) for glob in names)
         and (target.only == "all" or operation.writes == (target.only == "writes"))
     ]
-    _all_name_something(target.operation, matched, operations, model, fault)
+    if use.services and not matched:
+        raise UsageError(f"fault {fault}: {model.id} can strike no operation of {', '.join(use.services)}")
+    _all_name_something(names, matched, operations, model, fault)
     if use.operations:
         narrowed = [
             name

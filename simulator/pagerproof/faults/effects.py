@@ -12,6 +12,7 @@ from pagerproof.errors import UsageError
 from pagerproof.faults import bodies, chat, fields
 from pagerproof.faults.durations import DrawSeconds, duration
 from pagerproof.faults.presets import PRESETS
+from pagerproof.faults.wire import Damaged, Slowed, Unconnected
 from pagerproof.model import Answer
 from pagerproof.protocols import Call, Proceed, Service
 from pagerproof.rng import below, sub_key, unit
@@ -338,6 +339,11 @@ _BUILDERS: Final[dict[str, Callable[[Any, Context], Effect]]] = {
     "cut_stream": lambda s, c: _chat_effect(chat.cut_stream(s.keep), c),
     "behaviour": lambda s, c: Disturbed("behaviour", lambda _call: s.name, c, observable="result"),
     "temperature_shift": lambda s, c: Disturbed("temperature_shift", lambda _call: s.by, c),
+    "connect": Unconnected,
+    "reset_body": lambda s, _: Damaged("reset", s.keep),
+    "half_headers": lambda _, __: Damaged("half_headers", 0.0),
+    "bad_chunk": lambda s, _: Damaged("bad_chunk", s.keep),
+    "slow_bytes": lambda s, _: Slowed(s),
 }
 
 _DISTURBANCES: Final[dict[str, str]] = {

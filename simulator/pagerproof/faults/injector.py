@@ -20,7 +20,7 @@ from pagerproof.model import Answer, Operation
 from pagerproof.protocols import Call, Decision, Proceed, Scheduler, Service
 from pagerproof.scenario.fault_model import FaultModel
 from pagerproof.scenario.schema import FaultUse
-from pagerproof.tools import ToolError
+from pagerproof.tools import ToolError, loads
 
 Strike = tuple[str, str, int]
 """One recorded decision: (fault id, operation's full name, call's number or key)."""
@@ -77,7 +77,9 @@ class FaultInjector:
     """Implements `pagerproof.protocols.Injector` for the fault models that a scenario uses.
 
     `requests` is the size of the run (a limit given as a share needs it). With `forced` nothing is drawn: exactly the
-    recorded strikes of these request indices are repeated. Raises UsageError for uses that make no sense.
+    recorded strikes of these request indices are repeated. With `connections` there is a network: faults that keep a
+    connection from coming about strike attempts to connect (`faults.wire.attempt`), not the calls on what came about.
+    Raises UsageError for uses that make no sense.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class FaultInjector:
         operations: Mapping[str, Operation],
         requests: int | None = None,
         forced: Mapping[int, Sequence[Strike]] | None = None,
+        connections: bool = False,
     ) -> None:
         self._seed = seed
         self._time = scheduler.time
@@ -107,6 +110,7 @@ class FaultInjector:
                 services=services,
                 operations=operations,
                 requests=requests,
+                connections=connections,
             )
             if fault.fault in self._faults:
                 raise UsageError(f"two faults are called {fault.fault!r}: give one of them an id of its own")
@@ -130,11 +134,10 @@ class FaultInjector:
         if not plan.since <= time_s < plan.until:
             plan.renew(time_s)
         struck: list[ArmedFault] = []
-        if plan.drawn:
-            key = call.key
-            struck = [fault for salt, threshold, fault in plan.drawn if _digest(salt, key) < threshold]
-            if struck:
-                struck = [fault for fault in struck if fault.strikes(call)]
+        key = call.key
+        for salt, threshold, fault in plan.drawn:
+            if _digest(salt, key) < threshold and fault.strikes(call):
+                struck.append(fault)
         if plan.other:
             struck += [fault for fault in plan.other if fault.considers(call)]
         if plan.scripted and call.case.index in plan.scripted_indices:
@@ -206,6 +209,7 @@ class FaultInjector:
             self._conclude(call, decisions, layers, type(error).__name__, seen="waited")
             raise
         self._conclude(call, decisions, layers, "nothing to change", seen="answer")
+        _note_answer(decisions, answer)
         return answer
 
     def _timer_of(self, call: Call) -> str:
@@ -280,6 +284,31 @@ class FaultInjector:
         """Raise BrokenInvariant where an account does not balance; call it after `close`."""
         for row in self.ledger():
             row.check(self._seed)
+
+
+def _note_answer(decisions: Sequence[Decision], answer: Answer) -> None:
+    """Keep what expectations need to know of a struck answer; its bytes are kept nowhere."""
+    showing = [each for each in decisions if each.fate == "delivered" and each.observable == "result"]
+    if not showing:
+        return
+    undecodable = 200 <= answer.status < 300 and not _is_json(answer.body)
+    retry_after_s = _retry_after_s(answer)
+    for decision in showing:
+        decision.undecodable = undecodable
+        decision.retry_after_s = retry_after_s
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        loads(body)
+    except ValueError:
+        return False
+    return True
+
+
+def _retry_after_s(answer: Answer) -> float:
+    written = answer.headers.get("retry-after", "")
+    return float(written) if written.replace(".", "", 1).isdecimal() else -1.0
 
 
 def _named(models: Mapping[str, FaultModel], name: str) -> FaultModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 
 from xxhash import xxh3_64_intdigest
 
@@ -16,6 +17,7 @@ from pagerproof.scenario.fault_model import Burst, Index, Node, State, Wear
 CERTAIN = 1 << 64
 """The threshold that every key is below."""
 
+_REQUESTS_REMEMBERED = 1024  # more than are ever under way at once; whatever was forgotten is drawn again
 _SLOTS_AHEAD = 64  # looking on costs a draw per slot, asking again costs every operation a new plan
 
 Gauge = Callable[[], float]
@@ -109,7 +111,12 @@ def on_node(node: Node, seed: int, salt: bytes) -> Condition:
     of, slow = node.of, node.slow
     if node.sticky == "call":
         return lambda call: below(sub_key(call.key, salt), of) < slow
-    return lambda call: below(sub_key(sub_key(seed, b"%d" % call.case.index), salt), of) < slow
+
+    @lru_cache(_REQUESTS_REMEMBERED)  # asked at every call of a request, always with the same answer
+    def is_slow(index: int) -> bool:
+        return below(sub_key(sub_key(seed, b"%d" % index), salt), of) < slow
+
+    return lambda call: is_slow(call.case.index)
 
 
 def at_index(index: Index) -> Condition:
@@ -127,4 +134,9 @@ def at_index(index: Index) -> Condition:
 def per_request(seed: int, salt: bytes, probability: float) -> Condition:
     """Return the condition that is drawn once for a request."""
     limit = threshold(probability)
-    return lambda call: sub_key(sub_key(seed, b"%d" % call.case.index), salt) < limit
+
+    @lru_cache(_REQUESTS_REMEMBERED)
+    def strikes(index: int) -> bool:
+        return sub_key(sub_key(seed, b"%d" % index), salt) < limit
+
+    return lambda call: strikes(call.case.index)

@@ -20,12 +20,14 @@ def decide(
     agent_stopped_run: str = "",
     reproducible: bool = True,
     calibrated: bool = False,
+    unattributed: int = 0,
 ) -> RunVerdict:
     """Return the verdict; the gravest reason decides: not reproducible, then no-go, then inconclusive.
 
     An interrupted run is inconclusive whatever its gates say of the part that ran. A run without faults is a baseline,
     never a go, and a no-go where a gate fails; a gate without samples is only mentioned there. A go needs at least one
     gate that does not merely return the simulated model's own parameters, unless the policy was `calibrated`.
+    `unattributed` calls belong to no request, so that no gate knows of them: with any of them a run is inconclusive.
     `agent_stopped_run` is why the agent ended the whole run, which is a no-go. Internal errors (5) never get here.
     """
     if not reproducible:
@@ -48,6 +50,7 @@ def decide(
         return RunVerdict(word="baseline", exit_status=GO, reasons=(calm, *empty))
     vacuous = (
         *empty,
+        *_unattributed(unattributed),
         *(reason for fault in faults if fault.expect == "required" and (reason := _not_exercised(fault))),
         *_broken_steady_state(baseline),
         *_nothing_gated(gates, calibrated=calibrated),
@@ -77,6 +80,12 @@ def _not_exercised(fault: FaultDelivery) -> str:
     if fault.observable != "state" and not fault.seen:
         return f"required fault {fault.id} was delivered {fault.delivered:,} times and never seen by the agent"
     return ""
+
+
+def _unattributed(calls: int) -> tuple[str, ...]:
+    if not calls:
+        return ()
+    return (f"{calls:,} call{'s' * (calls != 1)} belonged to no request, so no gate knows what came of them",)
 
 
 def _broken_steady_state(baseline: Baseline | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
+from pagerproof.metrics.expectations import BROKEN
 from pagerproof.model import Outcome
 from pagerproof.oracles import known_modes
 
@@ -47,6 +48,7 @@ _OUTCOME_NAMES = {"silent_failure": Outcome.FAILED_SILENT, **{outcome.value: out
 def _metrics(modes: Iterable[str]) -> dict[str, Metric]:
     found = [_of_requests(name, f"requests whose outcome is {outcome}") for name, outcome in _OUTCOME_NAMES.items()]
     found.append(_of_requests("failure", "requests with any outcome that is a failure"))
+    found.append(_of_requests(BROKEN, "requests that broke an invariant of a fault that struck them"))
     found.append(_spread("latency", TIME, "seconds from the intended arrival to the answer"))
     found.append(_spread("cost", MONEY, "what a request's model calls cost"))
     found.append(_spread("calls", COUNT, "physical calls of a request, model calls included"))
@@ -71,7 +73,7 @@ def _metrics(modes: Iterable[str]) -> dict[str, Metric]:
 
 
 METRICS: Final = _metrics(known_modes())
-"""Every metric by its name: outcomes, quantities, and the failure modes and tags of the built-in oracles."""
+"""Every metric by its name: outcomes, quantities, and the failure modes and tags of the installed oracles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -87,6 +88,8 @@ class Messages:
         if answer.status >= 400:
             return _rendered_error(_plain(answer), headers)
         said = read_answer(answer)
+        if isinstance(said, Problem) and asked.stream:
+            return with_headers(_plain(answer), _stream_error(said), SSE, headers)
         if not isinstance(said, Said):
             return untouched(_plain(answer), headers)
         if asked.stream:
@@ -231,7 +234,7 @@ def _limit_headers(answer: Answer, asked: Asked) -> dict[str, str]:
         if limit is None:
             continue
         reset = _seconds(answer.headers.get(f"x-ratelimit-reset-{kind}", "0s"))
-        at = datetime.fromtimestamp(EPOCH_S + asked.now_s + reset, UTC)
+        at = datetime.fromtimestamp(EPOCH_S + math.ceil(asked.now_s + reset), UTC)
         headers[f"anthropic-ratelimit-{kind}-limit"] = limit
         headers[f"anthropic-ratelimit-{kind}-remaining"] = answer.headers.get(f"x-ratelimit-remaining-{kind}", "0")
         headers[f"anthropic-ratelimit-{kind}-reset"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -249,18 +252,13 @@ def _seconds(shown: str) -> float:
 def _rendered_error(answer: Answer, headers: Mapping[str, str]) -> Answer:
     if is_foreign(answer):
         return untouched(answer, headers)
-    try:
-        document = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        return untouched(answer, headers)
-    if isinstance(document, dict) and document.get("type") == "error":  # it is Anthropic's own already
-        return untouched(answer, headers)
     problem = read_answer(answer)
+    status = 529 if answer.status == 503 else answer.status  # overloaded is Anthropic's own status
     message = problem.message if isinstance(problem, Problem) else "Internal server error"
-    status = answer.status if answer.status != 503 else 529
+    kind = _KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
     body = {
         "type": "error",
-        "error": {"type": _KINDS.get(status, "api_error"), "message": message},
+        "error": {"type": kind, "message": "Overloaded" if status == 529 else message},
         "request_id": headers["request-id"],
     }
     return with_headers(answer, orjson.dumps(body), JSON, headers, status)
@@ -338,6 +336,11 @@ def _events(said: Said, asked: Asked) -> Iterator[bytes]:
         usage={"output_tokens": said.tokens_out or 0},
     )
     yield sent("message_stop")
+
+
+def _stream_error(problem: Problem) -> bytes:
+    kind = problem.kind if problem.kind in _KINDS.values() else "api_error"
+    return event({"type": "error", "error": {"type": kind, "message": problem.message}}, "error")
 
 
 def _failure(status: int, message: str, exchange: Exchange) -> Answer:

@@ -46,7 +46,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """An error in the provider's own terms: `kind` is OpenAI's type, `code` its code."""
+    """An error in the provider's own terms: `kind` is OpenAI's type, `code` its code.
+
+    Under a status of 200 it is one that came when the answer had begun: in a stream, an event of its own.
+    """
 
     status: int
     message: str
@@ -70,7 +73,7 @@ def read_answer(answer: Answer) -> Said | Problem | None:
         return None
     if not isinstance(document, dict):
         return None
-    if answer.status >= 400:
+    if answer.status >= 400 or "error" in document:
         return _problem(answer.status, document)
     choices = document.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None

@@ -98,6 +98,9 @@ class GenerateContent:
         if answer.status >= 400:
             return _rendered_error(answer, headers)
         said = read_answer(answer)
+        if isinstance(said, Problem) and asked.stream:
+            error = {"code": 503, "message": said.message, "status": "UNAVAILABLE"}
+            return with_headers(answer, event({"error": error}), SSE, headers)
         if not isinstance(said, Said):
             return untouched(answer, headers)
         if asked.stream and asked.document.get("alt") == "sse":

@@ -10,9 +10,11 @@ import orjson
 from pagerproof.gateways.llm_canonical import (
     JSON,
     SSE,
+    Problem,
     Said,
     as_text,
     event,
+    is_foreign,
     pieces,
     read_answer,
     untouched,
@@ -49,6 +51,8 @@ class Chat:
         if answer.status >= 400:
             return rendered_error(answer, headers)
         said = read_answer(answer)
+        if isinstance(said, Problem) and asked.stream:
+            return with_headers(answer, event({"error": error_of(said)}), SSE, headers)
         if not isinstance(said, Said):
             return untouched(answer, headers)
         if asked.stream:
@@ -188,7 +192,31 @@ def headers_of(asked: Asked) -> dict[str, str]:
 
 def rendered_error(answer: Answer, headers: Mapping[str, str]) -> Answer:
     """Return an error in OpenAI's shape; a page that a middle box sent stays what it is."""
-    return untouched(answer, headers)
+    if is_foreign(answer):
+        return untouched(answer, headers)
+    status = 503 if answer.status == 529 else answer.status  # OpenAI has no 529
+    problem = read_answer(answer)
+    message = problem.message if isinstance(problem, Problem) and status != 503 else _OVERLOADED
+    if not isinstance(problem, Problem):
+        message = _OVERLOADED if status == 503 else "The server had an error while processing your request."
+        problem = Problem(status=status, message=message, kind="", code=None)
+    kind = problem.kind if problem.kind and answer.status != 529 else _kind_of(status)
+    error = {**error_of(problem), "message": message, "type": kind}
+    return with_headers(answer, orjson.dumps({"error": error}), JSON, headers, status)
+
+
+_OVERLOADED: Final = "The engine is currently overloaded, please try again later"
+
+
+def _kind_of(status: int) -> str:
+    if status >= 500:
+        return "service_unavailable" if status == 503 else "server_error"
+    return "requests" if status == 429 else "invalid_request_error"
+
+
+def error_of(problem: Problem) -> dict[str, Any]:
+    """Return OpenAI's error object."""
+    return {"message": problem.message, "type": problem.kind, "param": problem.param, "code": problem.code}
 
 
 def _completion(answer: Answer, asked: Asked) -> bytes:

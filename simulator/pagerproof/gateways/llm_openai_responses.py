@@ -10,6 +10,7 @@ import orjson
 from pagerproof.gateways.llm_canonical import (
     JSON,
     SSE,
+    Problem,
     Said,
     as_text,
     event,
@@ -54,6 +55,9 @@ class Responses:
         if answer.status >= 400:
             return rendered_error(answer, headers)
         said = read_answer(answer)
+        if isinstance(said, Problem) and asked.stream:
+            failed = {"type": "error", "sequence_number": 0, "code": said.code or said.kind, "message": said.message}
+            return with_headers(answer, event({**failed, "param": said.param}, "error"), SSE, headers)
         if not isinstance(said, Said):
             return untouched(answer, headers)
         if asked.stream:

@@ -15,6 +15,7 @@ from pagerproof.gateways.openapi import openapi_document
 from pagerproof.gateways.rest_routes import ROUTES
 from pagerproof.model import Answer, WireRequest
 from pagerproof.protocols import Exchange
+from pagerproof.services.own import OwnService
 from pagerproof.services.routes import METHODS, Route, RouteTable
 
 BODY_BYTES_MAX: Final = 1_000_000
@@ -116,6 +117,14 @@ def rest_gateway(service: str) -> RestGateway:
     return RestGateway(routes, openapi_document(f"{service} (simulated)", f"https://{service}.sim", routes))
 
 
+def own_gateway(service: OwnService) -> RestGateway:
+    """Return the HTTP interface of a user's own service, which answers at SERVICE.sim under its own document."""
+    document = service.document_of()
+    if document is None:
+        document = openapi_document(f"{service.name} (simulated)", f"https://{service.name}.sim", service.routes)
+    return RestGateway(service.routes, document)
+
+
 def problem(status: int, code: str, message: str, **more: Any) -> Answer:
     """Return an error answer of a gateway, in the shape that the services have."""
     body = orjson.dumps({"error": {"code": code, "message": message, **more}})
@@ -192,7 +201,7 @@ def _body(request: WireRequest, route: Route) -> dict[str, Any]:
         message = f"The body has {len(request.body)} bytes; at most {BODY_BYTES_MAX} are taken."
         raise _Refused(problem(413, "content_too_large", message))
     if route.body == "raw":
-        return {"body": request.body.decode("utf-8", "surrogateescape")} if request.body else {}
+        return _text_body(request)
     if not request.body:
         return {}
     kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
@@ -209,6 +218,14 @@ def _body(request: WireRequest, route: Route) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _Refused(problem(400, "invalid_json", "The body must be a JSON object."))
     return value
+
+
+def _text_body(request: WireRequest) -> dict[str, Any]:
+    try:
+        return {"body": request.body.decode()} if request.body else {}
+    except UnicodeDecodeError as error:
+        message = "A body that is not UTF-8 text cannot be simulated."
+        raise _Refused(problem(415, "unsupported_media_type", message)) from error
 
 
 def _put_all(route: Route, arguments: dict[str, Any], found: Mapping[str, Any]) -> None:

@@ -8,9 +8,11 @@ from pagerproof.gateways import llm
 from pagerproof.gateways.llm_door import OpenCases
 from pagerproof.gateways.mcp import McpGateway
 from pagerproof.gateways.mcp_tools import McpTools
-from pagerproof.gateways.rest import rest_gateway
+from pagerproof.gateways.rest import own_gateway, rest_gateway
 from pagerproof.gateways.rest_routes import REST_SERVICES
+from pagerproof.gateways.sap import SapGateway
 from pagerproof.protocols import Gateway, Service
+from pagerproof.services.own import OwnService
 
 
 def gateways_of(services: Mapping[str, Service], open_cases: OpenCases) -> dict[str, Gateway]:
@@ -21,6 +23,8 @@ def gateways_of(services: Mapping[str, Service], open_cases: OpenCases) -> dict[
     """
     found: dict[str, Gateway] = {f"{name}.sim": rest_gateway(name) for name in services if name in REST_SERVICES}
     found.update(llm.gateways(open_cases))
+    found["sap.sim"] = SapGateway()
+    found.update({f"{name}.sim": own_gateway(each) for name, each in services.items() if isinstance(each, OwnService)})
     tools = [each for name, service in services.items() if name != "llm" for each in service.operations.values()]
     found["tools.sim"] = McpGateway(McpTools(tools))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.abc
 import importlib.machinery
+import platform
 import sys
 import uuid  # noqa: TID251  # the class only: what is drawn is given
 from collections.abc import Callable, Iterator, Sequence
@@ -99,7 +100,7 @@ def _order_anyio(module: ModuleType) -> None:
 
 
 def _as_worker(module: ModuleType, loop: Any, scope: Any, func: Any, args: Any) -> Any:
-    """Run a function where `anyio.from_thread` knows the loop and the scope that it came from."""
+    """Run a function where `anyio.from_thread` knows the loop and the scope that it came from, as in its threads."""
     module.set_current_async_library(None)
     with module.claim_worker_thread(module.AsyncIOBackend, loop):
         module.threadlocals.current_cancel_scope = scope
@@ -126,6 +127,9 @@ def patching_libraries(uuids: UuidMaker, stands: Callable[[], bool]) -> Iterator
 
     numpy_random = sys.modules.get("numpy.random")
     numpy_state = None if numpy_random is None else numpy_random.get_state()
+    # The openai client asks what machine this is; the answer is kept, and finding it starts a process.
+    platform.platform()
+    platform.processor()
     patches: dict[str, Callable[[ModuleType], None]] = {
         "anyio._backends._asyncio": _order_anyio,
         "numpy.random": seed_numpy,

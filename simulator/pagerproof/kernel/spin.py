@@ -37,6 +37,9 @@ def watched(loop: SimulationLoop, after_wall_s: float) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+        # A tick may have gone off and not have arrived yet; the default action on it is the end of the process. To
+        # ignore a signal discards what is pending of it.
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, before)
         if remaining_s:
             # Somebody else's alarm (a test runner's time limit) goes on as if we had not been here.

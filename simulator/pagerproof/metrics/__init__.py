@@ -1,8 +1,10 @@
 """Metrics: the table by request index, its statistics, and the one finished result of a run."""
 
+from pagerproof.metrics.expectations import ExpectationTally
 from pagerproof.metrics.result import (
     SCHEMA,
     Baseline,
+    ExpectationResult,
     FaultDelivery,
     FirstAppearance,
     GateResult,
@@ -16,6 +18,8 @@ from pagerproof.metrics.table import Requests, RequestTable
 __all__ = [
     "SCHEMA",
     "Baseline",
+    "ExpectationResult",
+    "ExpectationTally",
     "FaultDelivery",
     "FirstAppearance",
     "GateResult",

@@ -13,6 +13,7 @@ HEADING = "one replication, not launch evidence"
 
 Word = Literal["go", "no-go", "inconclusive", "baseline", "not reproducible"]
 GateStatus = Literal["pass", "fail", "no_samples"]
+ExpectationStatus = Literal["held", "violated", "reached", "not reached", "not exercised"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +47,33 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectationResult:
+    """What became of one expectation of a fault model, over the settled requests that the fault struck.
+
+    `count` is how many of the `struck` requests broke an `always`, or reached a `sometimes` (of which a fact of the
+    whole world may be reached by requests that were not struck). `blamed`: of those that broke it, how many have this
+    fault on the causal path; the others met it, and something else went wrong. `scripted` are counted in `count`, and
+    `first_unscripted` is None where it never came about on its own. `indices` are the lowest.
+    """
+
+    name: str
+    kind: Literal["always", "sometimes"]
+    status: ExpectationStatus
+    struck: int = 0
+    count: int = 0
+    blamed: int = 0
+    scripted: int = 0
+    first_index: int | None = None
+    first_unscripted: int | None = None
+    indices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultDelivery:
     """The books of one fault model: drawn = limited + preempted + cancelled + delivered, always.
 
     `seen` and `unread` split what was delivered with a result or a delay to observe; a changed state has neither.
+    `expectations` is empty in a result that was stored before expectations were evaluated.
     """
 
     id: str
@@ -66,6 +90,7 @@ class FaultDelivery:
     seen: int = 0
     unread: int = 0
     scripted: int = 0
+    expectations: tuple[ExpectationResult, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -231,8 +256,39 @@ class Replications:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolMatch:
+    """One tool that a foreign agent offered to the model, and what it was taken for: operations, or nothing.
+
+    `sure` is from 0 to 1 (declared tools: 1), `why` says in words what it was taken by.
+    """
+
+    tool: str
+    role: str
+    operations: tuple[str, ...]
+    sure: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkUse:
+    """What went over the simulated network beside answered requests.
+
+    `unattributed` counts calls that belonged to no request (index 0), by operation; `strangers` the hosts that were
+    asked for and that nobody serves; `tools` are the agent's tools as the simulated model understood them.
+    """
+
+    unattributed: Mapping[str, int]
+    strangers: Mapping[str, int]
+    tools: tuple[ToolMatch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """Everything that a run found out."""
+    """Everything that a run found out.
+
+    `not_judged` counts the requests that carry criteria of a kind that no oracle here judges, by kind; `network` is
+    None for a run without one.
+    """
 
     scenario: str
     title: str
@@ -263,6 +319,8 @@ class RunResult:
     replications: Replications | None = None
     interrupted: bool = False
     covers: str = ""
+    not_judged: Mapping[str, int] = field(default_factory=dict)
+    network: NetworkUse | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document `pagerproof/result/1`: plain JSON types, numbers that JSON lacks as null."""

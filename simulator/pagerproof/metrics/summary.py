@@ -277,4 +277,5 @@ def summarise(
         baseline=baseline,
         interrupted=interrupted,
         covers=COVERS,
+        not_judged=requests.not_judged,
     )

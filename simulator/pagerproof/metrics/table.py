@@ -111,6 +111,7 @@ class RequestTable:
         self._recovery_service = array("I")
         self._recovery_s = array("d")  # negative: the request ended first
         self._failures: dict[str, int] = {}
+        self._not_judged: dict[str, int] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -144,6 +145,8 @@ class RequestTable:
                 self._keep_example(verdict, scripted)
         if outcome.is_failure:
             self._failures[mode] = self._failures.get(mode, 0) + 1
+        for criterion in truth.expectation.not_judged:
+            self._not_judged[criterion] = self._not_judged.get(criterion, 0) + 1
         text, group = self._texts.code, self._sets.code
         self._rows += _ROW.pack(
             case.index,
@@ -328,6 +331,7 @@ class Requests:
         self.cells = dict(sorted(table._cells.items()))
         self.examples = tuple(sorted(table._examples.values(), key=lambda each: (each.index, each.mode)))
         self.recovery_s: NDArray[np.float64] = np.array(table._recovery_s, dtype=np.float64)
+        self.not_judged = dict(sorted(table._not_judged.items()))
         self.recovery_services = [self._texts[code] for code in table._recovery_service]
 
     def __len__(self) -> int:

@@ -76,7 +76,7 @@ class Pipe:
         due_s = self._due_s(size)
         if self._items:
             last_due_s, last, last_owner = self._items[-1]
-            if last_due_s == due_s and last_owner is owner and isinstance(last, list):
+            if last_due_s == due_s and last_owner == owner and isinstance(last, list):
                 last.append(item)
                 return
         self._put(due_s, [item], owner)

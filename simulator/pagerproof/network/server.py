@@ -98,8 +98,6 @@ class ServerEnd:
     def arrived(self, item: Item, owner: object) -> None:
         """Take what the line delivers."""
         if self._closed:
-            if isinstance(item, bytes):
-                self._pipe.send(RESET)
             return
         if item is END or item is RESET:
             self._client_has_gone()
@@ -262,7 +260,7 @@ class ServerEnd:
     def _client_has_gone(self) -> None:
         serving, self._serving = self._serving, None
         if serving is not None:
-            serving.cancel()
+            self._site.loop.call_soon(serving.cancel)  # a request that has arrived whole has been begun at least
         self.close()
 
     def _wait_idle(self) -> None:

@@ -9,7 +9,7 @@ import socket
 import ssl as tls
 import sys
 from asyncio import sslproto
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn, Self
@@ -34,20 +34,30 @@ _SERVICE_PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connecting:
-    """What becomes of one attempt to connect.
+    """What becomes of a look-up or of an attempt to connect, `after_s` from now.
 
-    `how`: `dns` (the name is not found), `refused`, `timeout` (no answer; the system gives up after two minutes), or
-    `slow` (it comes about). Each after `after_s`, a time-out after the longer of it and the system's.
+    `how`: `dns` (the name is not found), `refused`, `timeout` (no answer; without `after_s` the system gives up after
+    127 s) or `slow` (it comes about).
     """
 
     how: Literal["dns", "refused", "timeout", "slow"]
-    after_s: float = 0.0
+    after_s: float | None = None
 
 
-Decide = Callable[[str, int, object], Connecting | None]
-"""Asked once for every attempt to connect: (host, port, owner). None lets it come about."""
+Resolving = Callable[[str, object], Awaitable[Connecting | None]]
+"""Asked once for every look-up of a mapped name: (host, owner). None lets it come about."""
+Decide = Callable[[str, int, object], Awaitable[Connecting | None]]
+"""Asked once for every attempt to connect to a mapped host: (host, port, owner). None lets it come about."""
 Unknown = Callable[[str, object], object]
 """Told of every host that was asked for and is not mapped: (host, owner)."""
+
+
+async def _resolved(_host: str, _owner: object) -> Connecting | None:
+    return None
+
+
+async def _connected(_host: str, _port: int, _owner: object) -> Connecting | None:
+    return None
 
 
 class SimulatedNetwork:
@@ -65,7 +75,8 @@ class SimulatedNetwork:
         hosts: Mapping[str, Handler],
         *,
         whose: Callable[[], object] = lambda: None,
-        connecting: Decide = lambda _host, _port, _owner: None,
+        resolving: Resolving = _resolved,
+        connecting: Decide = _connected,
         unknown: Unknown = lambda _host, _owner: None,
         seed: int = 0,
         latency_s: float | None = None,
@@ -76,6 +87,7 @@ class SimulatedNetwork:
         self._loop = loop
         self._hosts = Hosts(hosts)
         self._whose = whose
+        self._resolving = resolving
         self._connecting = connecting
         self._unknown = unknown
         self._seed = seed
@@ -92,7 +104,6 @@ class SimulatedNetwork:
             keep_alive_s=keep_alive_s,
         )
         self._connections: dict[ClientTransport, tuple[ServerEnd, Pipe, Pipe]] = {}
-        self._asked: dict[tuple[str, int], list[tuple[object, Connecting | None]]] = {}
         self._ports = _FIRST_PORT
         self._trust: Trust | None = None
         self._real: tuple[Any, Any] | None = None
@@ -130,7 +141,6 @@ class SimulatedNetwork:
                 pipe.cut()
             transport.drop()
         self._connections.clear()
-        self._asked.clear()
         assert StandIn.lookout is not None
         StandIn.lookout.close()
         StandIn.lookout = None
@@ -175,7 +185,7 @@ class SimulatedNetwork:
         name = normal(host) if host else LOOPBACK
         number = _port_number(port)
         if not is_address(name):
-            await self._decide_name(name, number)
+            await self._resolve(name)
         elif flags & socket.AI_NUMERICSERV and isinstance(port, str) and not port.isdigit():
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         address = self._address(name, family)
@@ -203,50 +213,38 @@ class SimulatedNetwork:
 
     # --- deciding what becomes of an attempt
 
-    async def _decide_name(self, name: str, port: int) -> None:
-        """Ask about the attempt that begins with this look-up, and keep the answer for its connect."""
+    async def _resolve(self, name: str) -> None:
+        """Wait as long as a look-up takes. Raises socket.gaierror where it fails."""
         if self._hosts.handler(name) is None:
-            return
-        owner = self._whose()
-        decided = self._connecting(name, port, owner)
-        if decided is not None and decided.how == "dns":
-            await self._fail_name(decided)
-        self._asked.setdefault((name, port), []).append((owner, decided))
-
-    async def _fail_name(self, decided: Connecting) -> NoReturn:
-        await asyncio.sleep(decided.after_s)
-        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+            return  # its address, or that it has none, is known at once
+        decided = await self._resolving(name, self._whose())
+        if decided is not None:
+            await asyncio.sleep(decided.after_s or 0.0)
+            if decided.how != "slow":
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     async def _come_about(self, name: str, address: str, port: int) -> None:
         """Wait as long as the connect takes. Raises OSError where it fails."""
         owner = self._whose()
-        latency_s = self._latency_s(name)
+        round_trip_s = 2 * self._latency_s(name)
         if self._hosts.handler(name) is None:
             self._unknown(name, owner)
-            await asyncio.sleep(2 * latency_s)
+            await asyncio.sleep(round_trip_s)
             code = errno.ECONNREFUSED if is_loopback(address) else errno.ENETUNREACH
             raise _os_error(code, address, port)
-        decided = self._decision(name, port, owner)
-        if decided is None:
-            await asyncio.sleep(2 * latency_s)
-        elif decided.how == "dns":  # a client that remembers addresses came without a look-up
-            await self._fail_name(decided)
-        elif decided.how == "refused":
-            await asyncio.sleep(decided.after_s + 2 * latency_s)
-            raise _os_error(errno.ECONNREFUSED, address, port)
+        decided = await self._connecting(name, port, owner)
+        if decided is None or decided.how == "slow":
+            await asyncio.sleep(round_trip_s + (decided.after_s or 0.0 if decided is not None else 0.0))
         elif decided.how == "timeout":
-            await asyncio.sleep(max(decided.after_s, SYN_GIVES_UP_S))
+            await asyncio.sleep(SYN_GIVES_UP_S if decided.after_s is None else decided.after_s)
             raise _os_error(errno.ETIMEDOUT, address, port)
+        elif decided.how == "refused":
+            await asyncio.sleep(round_trip_s + (decided.after_s or 0.0))
+            raise _os_error(errno.ECONNREFUSED, address, port)
         else:
-            await asyncio.sleep(decided.after_s + 2 * latency_s)
-
-    def _decision(self, name: str, port: int, owner: object) -> Connecting | None:
-        kept = self._asked.get((name, port), [])
-        for position, (asker, decided) in enumerate(kept):
-            if asker is owner:
-                del kept[position]
-                return decided
-        return self._connecting(name, port, owner)
+            raise ValueError(
+                f"an attempt to connect to {name} was decided as {decided.how!r}, which is no ending of it"
+            )
 
     def _latency_s(self, name: str) -> float:
         if self._latency is not None:

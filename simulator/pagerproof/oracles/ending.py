@@ -52,7 +52,7 @@ class Ending:
         elif status is ReplyStatus.FAILED:
             message = f"the agent gave up: {reply.reason or reply.text[:200] or 'without a reason'}"
             findings.append(self._finding(case, "gave_up", Outcome.FAILED_LOUD, message, REPLIED))
-        elif status is ReplyStatus.DECLINED and not truth.expectation.decline:
+        elif status is ReplyStatus.DECLINED and not truth.expectation.may_decline:
             message = f"declined what could have been done: {reply.reason or reply.text[:200] or 'without a reason'}"
             findings.append(self._finding(case, "declined_wrongly", Outcome.FAILED_LOUD, message, REPLIED))
         if left:

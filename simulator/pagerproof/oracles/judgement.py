@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from pagerproof.model import Finding, Outcome, ReplyStatus, Verdict
 from pagerproof.oracles.damage import DamagedData
+from pagerproof.oracles.end_state import EndState
 from pagerproof.oracles.ending import Ending
 from pagerproof.oracles.ledger import LedgerReconciliation
 from pagerproof.oracles.repetition import Repetition
 from pagerproof.oracles.told import ToldFacts
+from pagerproof.plugins import Plugin, plugins
 from pagerproof.protocols import Case, Oracle
 
 PRECEDENCE: tuple[Outcome, ...] = tuple(outcome for outcome in Outcome if outcome is not Outcome.UNSETTLED)
@@ -82,15 +85,37 @@ def _tags(findings: Iterable[Finding], besides: str = "") -> tuple[str, ...]:
     return tuple(dict.fromkeys(finding.mode for finding in findings if finding.mode != besides))
 
 
-ORACLES: tuple[Oracle, ...] = (LedgerReconciliation(), ToldFacts(), Repetition(), DamagedData(), Ending())
+ORACLES: tuple[Oracle, ...] = (LedgerReconciliation(), EndState(), ToldFacts(), Repetition(), DamagedData(), Ending())
 """The built-in oracles, in the order in which they are asked."""
 
-_BUILT_IN = Judge(ORACLES)
+
+@cache
+def installed_oracles() -> tuple[Oracle, ...]:
+    """Return the built-in oracles, and after them those of plug-ins by name. Raises UsageError."""
+    added = plugins("oracles", [each.name for each in ORACLES])
+    return (*ORACLES, *(_made(plugin) for plugin in added.values()))
+
+
+def _made(plugin: Plugin) -> Oracle:
+    found = plugin.load()
+    oracle = found() if isinstance(found, type) else found
+    for name, what in (("modes", "sequence modes"), ("judge", "method judge(case)")):
+        if not hasattr(oracle, name):
+            raise plugin.refused(f"it has no {what}")
+    if oracle.name != plugin.name:
+        raise plugin.refused(f"it calls itself {oracle.name!r}: the two names must be one")
+    made: Oracle = oracle
+    return made
+
+
+@cache
+def _everyone() -> Judge:
+    return Judge(installed_oracles())
 
 
 def judge(case: Case) -> Verdict:
-    """Return the built-in oracles' verdict on one settled request."""
-    return _BUILT_IN.judge(case)
+    """Return the verdict of all installed oracles on one settled request."""
+    return _everyone().judge(case)
 
 
 def describe(oracles: Sequence[Oracle] = ORACLES) -> tuple[OracleInfo, ...]:
@@ -100,6 +125,7 @@ def describe(oracles: Sequence[Oracle] = ORACLES) -> tuple[OracleInfo, ...]:
     )
 
 
-def known_modes(oracles: Sequence[Oracle] = ORACLES) -> frozenset[str]:
-    """Return every failure mode and tag that these oracles can find."""
-    return frozenset(mode for oracle in oracles for mode in oracle.modes)
+def known_modes(oracles: Sequence[Oracle] | None = None) -> frozenset[str]:
+    """Return every failure mode and tag that these oracles, or else all that are installed, can find."""
+    among = installed_oracles() if oracles is None else oracles
+    return frozenset(mode for oracle in among for mode in oracle.modes)

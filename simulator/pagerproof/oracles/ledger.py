@@ -23,16 +23,17 @@ noted beside whatever else the request became, - is in order:
 
 Setting the same value twice (address, plan, cancellation, ...) changes nothing the second time: tag done_again.
 Notes and tickets that nobody asked for are harmless and never a finding.
+Where an end state is expected and reached, nothing is said about the effects that led there.
 Where a request must be declined, any effect, and any reply that says done, is done_but_should_decline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from pagerproof.model import ExpectedEffect, Finding, LedgerEntry, Outcome, Reply, ReplyStatus
+from pagerproof.model import ExpectedEffect, Finding, LedgerEntry, Outcome, Reply, ReplyStatus, end_state_of
 from pagerproof.oracles.reading import (
     documents,
     fate_of,
@@ -111,6 +112,8 @@ class LedgerReconciliation:
         expected = expectation.effects
         effects = case.effects
         reply = case.reply
+        if expectation.end_state is not None and _reached(case, expectation.end_state):
+            return ()
         if expectation.decline:
             return self._must_decline(case, reply)
         if reply is not None and reply.status is ReplyStatus.DONE:
@@ -149,6 +152,9 @@ class LedgerReconciliation:
         return ()
 
     def _surplus(self, case: Case, entry: LedgerEntry, placed: Sequence[_Pair], *, owned_up: bool) -> Finding:
+        if case.truth.expectation.end_state is not None and not entry.details:
+            message = f"{_in_words(entry)} changed nothing"
+            return self._finding(case, "done_again", message, entries=[entry], silent=False)
         for want, first in placed:
             if _place(first) != _place(entry):
                 continue
@@ -256,6 +262,13 @@ def fits(want: ExpectedEffect, entry: LedgerEntry) -> bool:
         and (want.amount_minor is None or entry.amount_minor == want.amount_minor)
         and (not want.details or want.details == entry.details or not _not_held(want, entry))
     )
+
+
+def _reached(case: Case, end_state: Mapping[str, str]) -> bool:
+    """Whether the records read as they should and the agent does not deny it; by which effects does not matter."""
+    reply = case.reply
+    owned = reply is not None and reply.status in (ReplyStatus.DONE, ReplyStatus.HANDED_OVER)
+    return (owned or not end_state) and end_state_of(case.effects) == end_state
 
 
 def _in_order(expected: Sequence[ExpectedEffect], effects: Sequence[LedgerEntry]) -> bool:

@@ -11,8 +11,11 @@ from pagerproof.protocols import Case, Decision
 
 MODEL_OPERATION = "llm.Chat.create"
 
-_READING_VERBS = frozenset({"get", "find", "list", "search", "track", "slots", "open", "verify"})
-_LEAVES_IT_WHOLE = frozenset({"delay", "drop_connection", "expire_session", "hold", "slow_work", "stale", "timeout"})
+_READING_VERBS = frozenset({"calculate", "get", "find", "list", "search", "track", "slots", "open", "think", "verify"})
+_LEAVES_IT_WHOLE = frozenset(
+    {"delay", "drop_connection", "expire_session", "hold", "slow_work", "stale", "timeout"}
+    | {"connect", "reset_body", "half_headers", "bad_chunk", "slow_bytes"}
+)
 _ENDS_OF_CALL = frozenset({ANSWERED, TIMED_OUT, BROKE, CANCELLED})
 
 
@@ -23,8 +26,8 @@ def service_of(operation: str) -> str:
 
 @cache
 def is_read(operation: str) -> bool:
-    """Whether the operation's verb only reads; unknown verbs count as writes."""
-    return operation.rpartition(".")[2] in _READING_VERBS
+    """Whether the operation's verb only reads (`get`, or `get_user_details`); unknown verbs count as writes."""
+    return operation.rpartition(".")[2].partition("_")[0] in _READING_VERBS
 
 
 def money(amount_minor: int | None, currency: str = "") -> str:

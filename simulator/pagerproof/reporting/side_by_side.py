@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
+from pagerproof.metrics.expectations import BROKEN
 from pagerproof.metrics.result import FailureMode, GateResult, RunResult
 from pagerproof.model import Outcome
 from pagerproof.reporting.layout import (
@@ -110,6 +111,10 @@ def _outcomes(console: Console, left: RunResult, right: RunResult) -> None:
     verdicts = [
         Text(each.verdict.word.upper(), style=VERDICT_STYLES.get(each.verdict.word, "bold")) for each in (left, right)
     ]
+    broke = [result.tags.get(BROKEN, 0) for result in (left, right)]
+    if any(broke):
+        shares = (_share(count, result.requests) for count, result in zip(broke, (left, right), strict=True))
+        rows.append(["broke what a fault model expects", *shares])
     rows.append([Text("verdict", style="bold"), *verdicts])
     print_table(console, "What became of the requests", _columns("outcome", left, right), rows)
 

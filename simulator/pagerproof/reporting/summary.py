@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from pagerproof.metrics.result import GateResult, Replications, RunResult, Spread, StripBin
+from pagerproof.metrics.result import GateResult, NetworkUse, Replications, RunResult, Spread, StripBin
 from pagerproof.model import Outcome
 from pagerproof.reporting.layout import (
     SEPARATOR,
@@ -47,7 +47,10 @@ def print_summary(console: Console, result: RunResult, *, run_folder: str = "") 
     """Print everything that the result holds, the most needed last."""
     _heading(console, result)
     _delivery(console, result)
+    _expectations(console, result)
     _matrix(console, result)
+    if result.network is not None:
+        _network(console, result.network)
     _figures(console, result)
     _strip(console, result)
     _modes(console, result)
@@ -101,6 +104,47 @@ def _delivery(console: Console, result: RunResult) -> None:
         print_lines(console, Text(f"of all of them: none {', none '.join(never)}\n", style="dim"))
     if result.not_exercised:
         print_hanging(console, Text("not exercised: "), ", ".join(result.not_exercised), style="yellow", indent=2)
+        console.print()
+
+
+def _expectations(console: Console, result: RunResult) -> None:
+    """Print which invariants of fault models broke, and which facts were never reached."""
+    stated = [(row.id, each) for row in result.faults for each in row.expectations]
+    broken = [(fault, each) for fault, each in stated if each.status == "violated"]
+    if broken:
+        print_table(
+            console,
+            "What fault models expect always, and what struck requests broke",
+            [
+                Column(name="fault model"),
+                Column(name="always"),
+                Column(name="broken by", right=True),
+                Column(name="blamed", right=True),
+                Column(name="scripted", right=True),
+                Column(name="first", right=True),
+                Column(name="unscripted", right=True),
+            ],
+            [
+                [
+                    fault,
+                    Text(visible(each.name), style="red"),
+                    f"{each.count:,} of {each.struck:,}",
+                    f"{each.blamed:,}" if each.blamed else SEPARATOR,
+                    f"{each.scripted:,}" if each.scripted else SEPARATOR,
+                    str(each.first_index),
+                    SEPARATOR if each.first_unscripted is None else str(each.first_unscripted),
+                ]
+                for fault, each in broken
+            ],
+        )
+    elif any(each.status == "held" for _, each in stated):
+        print_lines(console, Text("what fault models expect always held for every struck request"))
+    unreached = [f"{each.name} ({fault})" for fault, each in stated if each.status == "not reached"]
+    if unreached:
+        print_hanging(
+            console, Text("expected sometimes, and never reached: "), ", ".join(unreached), style="yellow", indent=2
+        )
+    if stated:
         console.print()
 
 
@@ -349,6 +393,28 @@ def show_observed(gate: GateResult) -> str:
     return f"{shown} of {gate.n:,}"
 
 
+def _network(console: Console, network: NetworkUse) -> None:
+    """Print what the agent's tools were taken for, and what went over the network beside answered requests."""
+    if network.tools:
+        rows = [
+            [Text(visible(use.tool)), Text(", ".join(use.operations) or use.role), f"{use.sure:.0%}", Text(use.why)]
+            for use in network.tools
+        ]
+        columns = [
+            Column(name="the agent's tool"),
+            Column(name="was taken for", flexible=True),
+            Column(name="sure", right=True),
+            Column(name="by", flexible=True),
+        ]
+        print_table(console, "Tools, as the simulated model understood them", columns, rows)
+    for host, count in network.strangers.items():
+        text = f"{visible(host)} was asked for {count:,} time{'s' * (count != 1)}, and nobody serves it"
+        print_hanging(console, Text("  unknown host  ", style="yellow"), text)
+    for operation, count in network.unattributed.items():
+        text = f"{operation} was called {count:,} time{'s' * (count != 1)} by code that works for no request (index 0)"
+        print_hanging(console, Text("  unattributed  ", style="yellow"), text)
+
+
 def _verdict(console: Console, result: RunResult) -> None:
     word = result.verdict.word
     lead = Text.assemble((word.upper(), VERDICT_STYLES.get(word, "bold")), "  ")
@@ -357,6 +423,9 @@ def _verdict(console: Console, result: RunResult) -> None:
         print_hanging(console, Text("  - "), reason)
     if result.covers:
         print_hanging(console, Text(), result.covers, style="dim")
+    for criterion, count in result.not_judged.items():
+        text = f"not judged: {criterion}, which {count:,} of the {result.requests:,} requests carry"
+        print_hanging(console, Text("  "), text, style="yellow")
     if result.interrupted:
         text = "this run was cut short: its figures cover what had settled"
         print_hanging(console, Text("  "), text, style="yellow")

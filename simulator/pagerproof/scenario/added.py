@@ -11,6 +11,9 @@ from pydantic import BaseModel
 
 from pagerproof.protocols import Service
 
+Find = Callable[[str], Path]
+"""The file or folder that a scenario names. Raises UsageError where there is none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:

@@ -466,6 +466,38 @@ class TemperatureShift(Strict):
     by: float
 
 
+class Connect(Strict):
+    """No connection comes about: the name is not found, the connection refused, or nobody answers.
+
+    `after` says when that is clear: at once, or, for `timeout`, when the operating system gives up (127 s).
+    """
+
+    how: Literal["dns", "refused", "timeout"]
+    after: Drawn | None = None
+
+
+class ResetBody(Strict):
+    """The connection is reset in the middle of the body, after a share of it."""
+
+    keep: Share = 0.5
+
+
+class HalfHeaders(Strict):
+    """The connection closes in the middle of the answer's headers."""
+
+
+class BadChunk(Strict):
+    """The body comes in chunks, and after a share of it a chunk's size is no number."""
+
+    keep: Share = 0.5
+
+
+class SlowBytes(Strict):
+    """The body trickles at so many bytes a second."""
+
+    bytes_per_s: float = Field(gt=0)
+
+
 class Effect(Strict):
     """One effect: a mapping with exactly one key; an effect without settings may stand as a bare word."""
 
@@ -499,6 +531,11 @@ class Effect(Strict):
     cut_stream: CutStream | None = None
     behaviour: Behave | None = None
     temperature_shift: TemperatureShift | None = None
+    connect: Connect | None = None
+    reset_body: ResetBody | None = None
+    half_headers: HalfHeaders | None = None
+    bad_chunk: BadChunk | None = None
+    slow_bytes: SlowBytes | None = None
 
     @model_validator(mode="before")
     @classmethod

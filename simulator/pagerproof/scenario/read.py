@@ -17,7 +17,7 @@ from pagerproof.model import Operation
 from pagerproof.scenario.added import Added
 from pagerproof.scenario.find import find_intents, resolve
 from pagerproof.scenario.load import Loaded, load_file
-from pagerproof.scenario.schema import FaultUse, Patience, RequestOverride, Scenario
+from pagerproof.scenario.schema import FaultUse, Patience, RequestOverride, Scenario, Workload
 from pagerproof.scenario.words import listed, nearest, plain_words
 
 __all__ = ["Known", "read_scenario", "resolve"]
@@ -62,6 +62,8 @@ class Known:
     folder: Path | None = None
     """The working folder; None is the process's."""
     added: Callable[[Scenario, Path], Sequence[Added]] = _adds_nothing
+    own_keys: Collection[str] = ()
+    """The keys that make a section of `services` a service of the user's own."""
     unmade: frozenset[str] = frozenset()
     """Added services that could not be made, so that their operations are not known."""
 
@@ -165,8 +167,28 @@ def _patience(patience: Patience) -> Iterator[Mistake]:
         yield (*at, "sigma"), f"the distribution '{patience.dist}' has no use for 'sigma'", "key"
 
 
+_NOT_WITH_TAU2: Final = ("abcd", "intents", "edge_cases", "locales", "customers_per_locale")
+
+
+def _tau2(workload: Workload) -> Iterator[Mistake]:
+    """What only a folder of tau2-bench has a use for, and what it has none for."""
+    if workload.tau2 is None:
+        for key in ("tools", "state"):
+            if key in workload.model_fields_set:
+                yield ("workload", key), f"'{key}' belongs to 'tau2', which is not given", "key"
+        return
+    for key in _NOT_WITH_TAU2:
+        if key in workload.model_fields_set:
+            yield (
+                ("workload", key),
+                f"'{key}' has no effect with 'tau2': its tasks are asked as they are written",
+                "key",
+            )
+
+
 def _workload(scenario: Scenario, known: Known, path: Path) -> Iterator[Mistake]:
     workload = scenario.workload
+    yield from _tau2(workload)
     if workload.abcd is not None:
         if "intents" in workload.model_fields_set:
             yield ("workload", "intents"), "'abcd' replaces the intents: give one of the two", "key"
@@ -200,7 +222,9 @@ def _intents_file(name: str, scenario_path: Path, known: Known) -> Iterator[Mist
 
 def _checks_intents(scenario: Scenario, known: Known) -> bool:
     workload = scenario.workload
-    return bool(known.intents) and workload.abcd is None and workload.intents == "contact_center"
+    return (
+        bool(known.intents) and workload.abcd is None and workload.tau2 is None and workload.intents == "contact_center"
+    )
 
 
 def _override(index: int, override: RequestOverride, scenario: Scenario, known: Known) -> Iterator[Mistake]:
@@ -228,7 +252,10 @@ def _services(scenario: Scenario, known: Known) -> Iterator[Mistake]:
     for name, section in scenario.services.items():
         model = known.service_parameters.get(name)
         if model is None:
-            yield ("services", name), _unknown("service", name, known.service_parameters), "key"
+            message = _unknown("service", name, known.service_parameters)
+            if known.own_keys and "did you mean" not in message:
+                message += f"; a service of your own needs one of the keys {listed(known.own_keys)}"
+            yield ("services", name), message, "key"
             continue
         try:
             model.model_validate_json(json.dumps(section), strict=True)
@@ -255,6 +282,12 @@ def _faults(scenario: Scenario, known: Known) -> Iterator[Mistake]:
         else:
             seen[name] = number + 1
         yield from _fault_indices(at, fault, scenario.requests)
+        services = {operation.service for operation in known.operations.values()}
+        for position, glob in enumerate(fault.services):
+            if known.unmade:  # whose name may be what is meant, and whose own mistake is told already
+                break
+            if not any(fnmatchcase(service, glob) for service in services):
+                yield (*at, "services", position), f"{glob!r} names no service{nearest(glob, services)}", "value"
         for position, glob in enumerate(fault.operations):
             if glob.partition(".")[0] in known.unmade:
                 continue

@@ -106,12 +106,20 @@ class RequestOverride(Strict):
 
 
 class Workload(Strict):
-    """Who asks for what, when, and how hard it is."""
+    """Who asks for what, when, and how hard it is.
+
+    `tau2` names a domain folder of tau2-bench, whose tasks are then the requests and whose database is a service;
+    `tools` names the module with that domain's tools (none: ours, for retail). `state` says whether each request finds
+    the database as the folder has it (isolated) or as the requests before it have left it (shared).
+    """
 
     arrivals: Arrivals = Arrivals()
     intents: str = "contact_center"
     only_intents: tuple[str, ...] = ()
     abcd: str | None = None
+    tau2: str | None = None
+    tools: str | None = None
+    state: Literal["isolated", "shared"] = "isolated"
     locales: tuple[str, ...] = ("en_US", "de_DE", "fr_FR", "es_ES", "pl_PL", "ja_JP")
     customers_per_locale: int = Field(default=250, ge=1, le=100_000)
     channels: dict[str, Share] = {"chat": 0.62, "voice": 0.19, "email": 0.19}
@@ -126,7 +134,9 @@ class FaultUse(Strict):
     """One fault model used by a scenario.
 
     `intensity` multiplies the trigger's probability; `at` makes it strike at exactly these indices instead of by its
-    own trigger (scripted); `armed` faults may stay silent, `required` ones must fire. `operations` narrows the target.
+    own trigger (scripted); `armed` faults may stay silent, `required` ones must fire. `services` aims it at all
+    operations of these services, such as the scenario's own, in place of the target that the fault model names;
+    `operations` narrows the target.
     """
 
     use: str
@@ -136,6 +146,7 @@ class FaultUse(Strict):
     at: tuple[int, ...] = ()
     only: Literal["first", "every"] = "every"
     expect: Literal["required", "armed"] = "required"
+    services: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
     parameters: dict[str, Any] = {}
 

@@ -8,20 +8,19 @@ from pathlib import Path
 from pagerproof.errors import UsageError
 from pagerproof.model import Operation
 from pagerproof.protocols import Service
-from pagerproof.scenario.added import Added
+from pagerproof.scenario.added import Added, Find
 from pagerproof.scenario.find import find_scenario, resolve, scenario_ids, shipped_folder
 from pagerproof.scenario.load import load_file
 from pagerproof.scenario.schema import Scenario
-from pagerproof.services import NAMES, builtin_services
+from pagerproof.services import make_services, service_names
 from pagerproof.services.catalogue import OPERATIONS
-
-Find = Callable[[str], Path]
-"""The file or folder that a scenario names. Raises UsageError where there is none."""
+from pagerproof.services.own_sections import own_services
+from pagerproof.services.tau2 import tau2_service
 
 Source = Callable[[Scenario, Find], Iterator[Added]]
 """One way in which a scenario adds services. What it names may be missing: `make` complains about it."""
 
-SOURCES: tuple[Source, ...] = ()
+SOURCES: tuple[Source, ...] = (own_services, tau2_service)
 """Every way in which a scenario adds services, in the order in which their services stand in a run."""
 
 
@@ -33,7 +32,8 @@ def added_services(
     def find(name: str) -> Path:
         return resolve(path, name, folder=folder)
 
-    return [each for source in sources for each in source(scenario, find) if each.name not in NAMES]
+    taken = service_names()
+    return [each for source in sources for each in source(scenario, find) if each.name not in taken]
 
 
 def scenario_services(
@@ -45,7 +45,7 @@ def scenario_services(
     """
     sections = scenario.services
     added = {each.name: each for each in added_services(scenario, path, folder=folder, sources=sources)}
-    services = builtin_services({name: section for name, section in sections.items() if name not in added})
+    services = make_services({name: section for name, section in sections.items() if name not in added})
     for name, each in added.items():
         services[name] = each.make(each.parameters.model_validate(sections.get(name, {})))
     return services

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pagerproof.events import LEDGER
 from pagerproof.model import Answer, LedgerEntry, Operation
-from pagerproof.protocols import Call, Directory, Respond, World
+from pagerproof.protocols import Call, Directory, Note, Respond, World
 from pagerproof.resources import Pool
 from pagerproof.rng import standard_normal, sub_key
 from pagerproof.scenario.schema import Seconds, Strict
@@ -51,7 +51,9 @@ class SimulatedService:
     Parameters: ClassVar[type[ServiceParameters]] = ServiceParameters
     locks_by: ClassVar[Mapping[str, str]] = {}  # operation name -> the argument whose value it locks while it writes
     remembers_keys: ClassVar[bool] = False
+    checks_all: ClassVar[bool] = False  # `unusable` is asked about every call's arguments
     document_prefixes: ClassVar[Mapping[str, str]] = {}
+    own_operations: ClassVar[Sequence[Operation]] = ()  # of a plug-in's service; ours stand in the catalogue
 
     answer_limit_s = math.inf  # the caller is answered by then, whatever becomes of the work
     run_limit_s = math.inf  # the work itself is cut and rolled back
@@ -63,7 +65,8 @@ class SimulatedService:
 
     def operation_table(self) -> Mapping[str, Operation]:
         """Return the operations by full name; the catalogue has those of the built-in services."""
-        return operations_of(self.name)
+        own = {operation.full_name: operation for operation in self.own_operations}
+        return own or operations_of(self.name)
 
     def handler_of(self, operation: Operation) -> Callable[[Job], Answer]:
         """Return what does the work of an operation."""
@@ -82,7 +85,7 @@ class SimulatedService:
         self._disturbed: dict[Call, Disturbance] = {}
         self._locks: dict[str, Any] = {}  # entity -> its holder: a Job, or the timer that will unlock it
         self._answers = AnswersByKey(parameters.idempotency_entries)
-        self._changed: dict[object, tuple[str, Any]] = {}
+        self._changed: MutableMapping[object, tuple[Any, ...]] = {}
         self._calls = 0
         self._abandoned = 0
         self._leaked = 0
@@ -116,6 +119,7 @@ class SimulatedService:
             self._schedule(self.parameters.refusal, self._refuse, job, self.overloaded(job))
             return
         job.ticket = ticket
+        job.queued_s = self._now()
         if self.answer_limit_s < math.inf:
             job.early = self._schedule(self.answer_limit_s, self._answer_early, job)
 
@@ -130,6 +134,7 @@ class SimulatedService:
         if self.parameters.leak_connections or job.disturbed.leak_connection:
             self._leaked += 1
         if job.ticket is not None and job.ticket.cancel():
+            self._note_wait(job)
             # In an event of its own: whoever abandons is in the middle of something.
             self._schedule(0.0, self._refuse, job, None)
 
@@ -203,6 +208,10 @@ class SimulatedService:
         """Return the answer to a call whose argument cannot be used."""
         missing = job.arguments.get(argument) is None or argument not in job.plan.operation.arguments
         return self.problem(400 if missing else 422, "invalid_argument", message)
+
+    def neighbours(self, arguments: Mapping[str, Any], places: int) -> Mapping[str, Any]:
+        """Return the arguments with each record that they name replaced by the one so many places on."""
+        return neighbour(self.directory, arguments, places)
 
     def document(self, job: Job) -> str:
         """Return the number of the document that this write issues.
@@ -300,15 +309,21 @@ class SimulatedService:
         job.disturbed = wanted
         if wanted.record_of is not False:
             places = 1 if wanted.record_of is True else int(wanted.record_of)
-            job.arguments = neighbour(self.directory, job.arguments, places)
+            job.arguments = self.neighbours(job.arguments, places)
         if wanted.commit is False:
             job.applies = False
         if wanted.hold_worker_s > 0.0:
             self._pool.hold(wanted.hold_worker_s)
         return wanted.fail_before
 
+    def _note_wait(self, job: Job) -> None:
+        call = job.call
+        call.case.noted += (Note("queued", self.name, call.number, self._now() - job.queued_s),)
+
     def _start(self, job: Job) -> None:
-        job.ticket = None
+        if job.ticket is not None:
+            self._note_wait(job)
+            job.ticket = None
         plan = job.plan
         duration_s = self.service_s(job)
         if plan.lock:
@@ -316,6 +331,8 @@ class SimulatedService:
             if type(entity) is str:
                 if entity in self._locks:
                     job.blocked = True
+                    if not isinstance(self._locks[entity], Job):
+                        job.call.case.noted += (Note("met a lock left behind", self.name, job.call.number),)
                     duration_s = self.parameters.refusal
                 else:
                     job.lock = entity
@@ -339,8 +356,10 @@ class SimulatedService:
     def _finish(self, job: Job) -> None:
         if job.early is not None:
             job.early.cancel()
-        answer: Answer | None
-        answer = self._perform(job) if job.disturbed is UNDISTURBED else self._perform_disturbed(job)
+        self._conclude(job, self._perform(job) if job.disturbed is UNDISTURBED else self._perform_disturbed(job))
+
+    def _conclude(self, job: Job, answer: Answer | None) -> None:
+        """Give back what the work has held, and answer."""
         if job.lock and self._locks.get(job.lock) is job:
             del self._locks[job.lock]
         self._pool.release()
@@ -360,7 +379,7 @@ class SimulatedService:
             return self.locked(job, job.arguments[plan.lock])
         if job.cut and job.disturbed.commit is not True:
             return self.cut_answer(job)
-        if not fits(plan, job.arguments):
+        if self.checks_all or not fits(plan, job.arguments):
             unusable = self.unusable(job)
             if unusable is not None:
                 return unusable

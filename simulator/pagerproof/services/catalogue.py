@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from pagerproof.model import Operation
@@ -175,6 +175,62 @@ _ALL = (
         optional="reason",
     ),
     _operation("sap", "CreditMemo.find", "Find the credit memos of a sales order.", sales_order=_TEXT),
+    # SAP: what its OData services can do beyond an agent's tools
+    _operation("sap", "SalesOrder.list", "List sales orders.", business_partner=_TEXT, optional="business_partner"),
+    _operation("sap", "SalesOrder.items", "Read the items of a sales order.", sales_order=_TEXT),
+    _operation(
+        "sap",
+        "SalesOrder.create_with_items",
+        "Create a sales order with items and header fields.",
+        "sales_order",
+        business_partner=_TEXT,
+        items="array",
+        fields="object",
+        optional="fields",
+    ),
+    _operation(
+        "sap",
+        "SalesOrder.add_item",
+        "Add an item to a sales order.",
+        "sales_order_item",
+        sales_order=_TEXT,
+        material=_TEXT,
+        quantity=_COUNT,
+        etag=_TEXT,
+        optional="etag",
+    ),
+    _operation(
+        "sap",
+        "SalesOrder.reject_item",
+        "Reject an item of a sales order.",
+        "sales_order_item_rejected",
+        sales_order=_TEXT,
+        item=_TEXT,
+        reason=_TEXT,
+        etag=_TEXT,
+        optional="etag",
+    ),
+    _operation(
+        "sap",
+        "SalesOrder.update_header",
+        "Change header fields of a sales order.",
+        "sales_order_changed",
+        sales_order=_TEXT,
+        fields="object",
+        etag=_TEXT,
+        optional="etag",
+    ),
+    _operation(
+        "sap",
+        "SalesOrder.delete",
+        "Delete a sales order.",
+        "sales_order_deleted",
+        sales_order=_TEXT,
+        etag=_TEXT,
+        optional="etag",
+    ),
+    _operation("sap", "CreditMemo.get", "Read a credit memo request.", credit_memo=_TEXT),
+    _operation("sap", "ChangeSet.apply", "Carry out several writes, all or none.", "change_set", changes="array"),
     # Language model provider
     _operation(
         "llm",
@@ -192,8 +248,14 @@ _ALL = (
     ),
 )
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType({operation.full_name: operation for operation in _ALL})
-"""Every operation by its full name, in a fixed order."""
+_by_name = {operation.full_name: operation for operation in _ALL}
+OPERATIONS: Mapping[str, Operation] = MappingProxyType(_by_name)
+"""Every operation by its full name, in a fixed order; those of plug-ins come after our own."""
+
+
+def add_operations(operations: Iterable[Operation]) -> None:
+    """Let the operations of a plug-in's service be known."""
+    _by_name.update((operation.full_name, operation) for operation in operations)
 
 
 def operations_of(service: str) -> Mapping[str, Operation]:

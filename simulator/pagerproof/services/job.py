@@ -67,11 +67,13 @@ class Job:
 
     `respond` is None once it was answered; `applies` is False where a fault loses the write; `lock` is the entity it
     has locked; `blocked`: somebody else had that lock; `cut`: the run limit ends it; `left`: its caller has gone;
-    `copy` counts repeated executions.
+    `copy` counts repeated executions; `queued_s` is when it joined the line, set only where it had to.
     """
 
     __slots__ = ("applies", "arguments", "blocked", "call", "copy", "cut", "disturbed", "early", "left", "lock", "plan",
-                 "respond", "ticket")  # fmt: skip
+                 "queued_s", "respond", "ticket")  # fmt: skip
+
+    queued_s: float
 
     def __init__(self, call: Call, plan: Plan, respond: Respond) -> None:
         self.call = call

@@ -7,18 +7,19 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, Self
 
 import orjson
 from pydantic import Field, model_validator
 from xxhash import xxh3_64_intdigest
 
 from pagerproof.events import NOTE
-from pagerproof.model import Answer
+from pagerproof.model import Answer, Operation
 from pagerproof.protocols import Call, World
 from pagerproof.services.base import ServiceParameters, SimulatedService
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.services.job import UNDISTURBED, Job, Refused
+from pagerproof.services.llm_script import Script, script_of
 from pagerproof.services.llm_stream import first_token_s
 from pagerproof.services.model_foreign import ForeignModel
 from pagerproof.services.model_policy import BEHAVIOURS, Conversation, ModelPolicy, Move, went_astray
@@ -109,6 +110,16 @@ class LlmParameters(ServiceParameters):
         default=0, ge=0, description="hidden tokens per answer, generated and billed before the visible ones; assumed"
     )
     policy: ModelRates = Field(default=ModelRates(), description="the stated model policy's rates")
+    model_function: str | None = Field(
+        default=None,
+        description="module:function(messages, tools) that answers in place of the simulated model, with text or tool "
+        "calls; none (assumed): the stated policy answers",
+    )
+    cassette: str | None = Field(
+        default=None,
+        description="JSONL file of recorded answers by the content of their requests, in place of the simulated model; "
+        "a request that is not in it is an error; none (assumed): the stated policy answers",
+    )
     tools: dict[str, DeclaredTool | Literal["handoff", "output"]] = Field(
         default_factory=dict,
         description="what a foreign agent's tools mean, by their names; what is not declared is matched by names, "
@@ -123,6 +134,12 @@ class LlmParameters(ServiceParameters):
                 if name in given:
                     raise ValueError(f"the model provider has no {name!r}: set latency_profile, streams or the limits")
         return given
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        if self.model_function is not None and self.cassette is not None:
+            raise ValueError("model_function and cassette both answer in place of the model: set one of them")
+        return self
 
 
 class Bucket:
@@ -173,12 +190,16 @@ class LlmService(SimulatedService):
     name = "llm"
     Parameters: ClassVar[type[ServiceParameters]] = LlmParameters
 
+    known_operations: Mapping[str, Operation] = OPERATIONS
+    """What tools may mean; whoever adds services of a user's own sets this before a run."""
+
     def open(self, world: World) -> None:
         """Begin a run: full buckets, nothing in flight."""
         parameters: LlmParameters = self.parameters
         self._policy = ModelPolicy(world.seed, parameters.policy)
-        self._foreign = ForeignModel(self._policy, OPERATIONS, parameters.tools)
-        check_declared(parameters.tools, OPERATIONS)
+        self._foreign = ForeignModel(self._policy, self.known_operations, parameters.tools)
+        check_declared(parameters.tools, self.known_operations)
+        self._script = script_of(parameters.model_function, parameters.cassette)
         self._profile = PROFILES[parameters.latency_profile]
         self._in_flight: dict[Job, _Spoken] = {}
         self._tokens_used = 0
@@ -188,6 +209,11 @@ class LlmService(SimulatedService):
         self._rejected = 0
         self._requests = Bucket(parameters.requests_per_minute) if parameters.requests_per_minute else None
         self._tokens = Bucket(parameters.tokens_per_minute) if parameters.tokens_per_minute else None
+        # Plain attributes, asked at every call: what a pydantic model holds costs several times as much to read.
+        self._context_window = parameters.context_window
+        self._reasoning_tokens = parameters.reasoning_tokens
+        self._usd_per_token_in = parameters.usd_per_token_in
+        self._usd_per_token_out = parameters.usd_per_token_out
         self._has_limits = self._requests is not None or self._tokens is not None
         self._before_id = b'{"id":"chatcmpl-'
         self._before_message = (
@@ -285,6 +311,7 @@ class LlmService(SimulatedService):
             "tokens.used": lambda: float(self._tokens_used),
             "tokens.last_minute": self._tokens_last_minute,
             "cost.usd": lambda: self._cost_usd,
+            **(self._script.gauges() if self._script is not None else {}),
         }
 
     # -- speaking ----------------------------------------------------------------------------------------------------
@@ -302,6 +329,17 @@ class LlmService(SimulatedService):
         spoken.answer.pace_s = seconds - first_s
         job.early = self._schedule(first_s + wanted.extra_service_s, self._answer_early, job)
 
+    def _start(self, job: Job) -> None:
+        if self._script is None or self._script.ready(job, super()._start):
+            super()._start(job)
+
+    def _answered_by_script(self, job: Job, script: Script, tokens_in: int) -> _Spoken:
+        key = job.call.key
+        answer, tokens_out, note = script.answer(job, self.parameters.model, key, tokens_in)
+        if note:
+            job.call.case.log.append((self._now(), NOTE, "llm.model", job.call.number, answer.status, note))
+        return _Spoken(answer, key, tokens_in, tokens_out)
+
     def _perform(self, job: Job) -> Answer:
         spoken = self._in_flight.get(job)
         if spoken is None or not spoken.sound or job.cut:
@@ -315,7 +353,10 @@ class LlmService(SimulatedService):
         arguments = job.arguments
         call = job.call
         try:
-            conversation = Conversation(arguments.get("messages"))
+            messages = arguments.get("messages")
+            conversation = call.case.conversation
+            if conversation is None or not conversation.goes_on(messages):
+                conversation = call.case.conversation = Conversation(messages)
         except TypeError as error:
             return _Spoken(_error(400, str(error), "invalid_request_error", None, "messages"), call.key)
         tools: Any = arguments.get("tools")
@@ -330,8 +371,10 @@ class LlmService(SimulatedService):
                 argument, message = complaint(job.plan.operation, arguments)
                 return _Spoken(_error(400, message, "invalid_request_error", None, argument), call.key)
         tokens_in = _prompt_tokens(conversation, tools)
-        if tokens_in + max_tokens > self.parameters.context_window:
-            return _Spoken(_too_long(self.parameters.context_window, tokens_in, max_tokens), call.key)
+        if tokens_in + max_tokens > self._context_window:
+            return _Spoken(_too_long(self._context_window, tokens_in, max_tokens), call.key)
+        if self._script is not None:
+            return self._answered_by_script(job, self._script, tokens_in)
         forced = ""
         if job.disturbed is not UNDISTURBED:
             extra = job.disturbed.extra
@@ -353,7 +396,7 @@ class LlmService(SimulatedService):
         if 0 < max_tokens < visible:
             _cut(move, max_tokens * _CHARACTERS_PER_TOKEN)
             visible = max_tokens
-        tokens_out = visible + self.parameters.reasoning_tokens
+        tokens_out = visible + self._reasoning_tokens
         answer = Answer(200, dict(_HEADERS), self._body(move, key, tokens_in, tokens_out))
         # Four arguments that are all of their types: the messages and these three, and no unknown one.
         return _Spoken(answer, key, tokens_in, tokens_out, sound and len(arguments) == 4)
@@ -384,11 +427,10 @@ class LlmService(SimulatedService):
     # -- accounts ----------------------------------------------------------------------------------------------------
 
     def _bill(self, job: Job, spoken: _Spoken) -> None:
-        parameters: LlmParameters = self.parameters
         case = job.call.case
         tokens_in = spoken.tokens_in
         tokens_out = spoken.tokens_out
-        cost = tokens_in * parameters.usd_per_token_in + tokens_out * parameters.usd_per_token_out
+        cost = tokens_in * self._usd_per_token_in + tokens_out * self._usd_per_token_out
         case.tokens_in += tokens_in
         case.tokens_out += tokens_out
         case.cost_usd += cost
@@ -451,8 +493,7 @@ def _generation_s(profile: LatencyProfile, key: int, tokens_out: int) -> float:
 
 def _prompt_tokens(conversation: Conversation, tools: Sequence[Any]) -> int:
     characters = conversation.characters + _TOOL_CALL_CHARACTERS * conversation.calls
-    messages = len(conversation.messages)
-    return characters // _CHARACTERS_PER_TOKEN + _MESSAGE_TOKENS * messages + _TOOL_TOKENS * len(tools)
+    return characters // _CHARACTERS_PER_TOKEN + _MESSAGE_TOKENS * conversation.count + _TOOL_TOKENS * len(tools)
 
 
 def _estimate(arguments: Mapping[str, Any]) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 import orjson
 
@@ -13,7 +14,7 @@ from pagerproof.services import model_words as words
 from pagerproof.services.catalogue import OPERATIONS
 from pagerproof.services.model_rates import FINISH_ERRORS, STEP_ERRORS, Mix
 from pagerproof.services.model_reading import BROKEN
-from pagerproof.services.model_walk import ACT, LITERAL, READABLE, SLOT, WRITES, Turn, Walk
+from pagerproof.services.model_walk import ACT, JSON, LITERAL, READABLE, SLOT, WRITES, Turn, Walk
 
 _STEP_MIX = Mix(STEP_ERRORS)
 _FINISH_MIX = Mix(FINISH_ERRORS)
@@ -127,9 +128,12 @@ def _right_tool(turn: Turn, walk: Walk) -> Move:
 
 def _call_step(turn: Turn, walk: Walk, step: int, behaviour: str, depth: int) -> Move:
     plan = turn.plan
-    arguments: dict[str, str | int] = {}
+    arguments: dict[str, Any] = {}
     try:
         for name, kind, place, path, is_integer in plan.arguments[step]:
+            if kind == JSON:
+                arguments[name] = orjson.loads(place)
+                continue
             value = place if kind == LITERAL else _resolve(turn, walk, name, kind, place, path)
             arguments[name] = int(value) if is_integer and value.isdecimal() else value
     except _Missing as missing:
@@ -141,15 +145,18 @@ def _typed(value: str, is_integer: bool) -> str | int:
     return int(value) if is_integer and value.isdecimal() else value
 
 
-def _call(behaviour: str, operation: str, arguments: Mapping[str, str]) -> Move:
+def _call(behaviour: str, operation: str, arguments: Mapping[str, Any]) -> Move:
     types = OPERATIONS[operation].arguments if operation in OPERATIONS else {}
-    typed = {name: _typed(value, types.get(name) == "integer") for name, value in arguments.items()}
+    typed = {
+        name: _typed(value, types.get(name) == "integer") if isinstance(value, str) else value
+        for name, value in arguments.items()
+    }
     return Move(behaviour, tool=operation, arguments=orjson.dumps(typed).decode())
 
 
 def _resolve(turn: Turn, walk: Walk, name: str, kind: int, place: str, path: tuple[str, ...]) -> str:
     """Return the value of one argument as a reader of this conversation knows it. Raises _Missing."""
-    if kind == LITERAL:
+    if kind >= LITERAL:  # written out, as text or as JSON
         return place
     if kind == SLOT:
         value = turn.slot(place) or _seen_anywhere(walk, place)
@@ -195,7 +202,7 @@ def _do_without(turn: Turn, walk: Walk, step: int, missing: _Missing, depth: int
     if not invents:
         why = f"I could not find out the {missing.name} that {turn.plan.operations[step]} needs."
         return Move("gives_up", text=f"{words.CANNOT} {why}")
-    return _call("invents_value", turn.plan.operations[step], _arguments_made_up(turn, walk, step))
+    return _call("invents_value", turn.plan.operations[step], _written_out(turn, walk, step))
 
 
 def _arguments_made_up(turn: Turn, walk: Walk, step: int) -> dict[str, str]:
@@ -207,6 +214,21 @@ def _arguments_made_up(turn: Turn, walk: Walk, step: int) -> dict[str, str]:
         except _Missing:
             made[name] = words.invented(name, key_of(turn.request_key, "made up", place, *path))
     return made
+
+
+def _written_out(turn: Turn, walk: Walk, step: int) -> dict[str, Any]:
+    """The arguments of a step as JSON values, whatever is missing made up."""
+    return _decoded(turn, step, _arguments_made_up(turn, walk, step))
+
+
+def _decoded(turn: Turn, step: int, arguments: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments with those that the step has as JSON values decoded, where a slip has left them JSON."""
+    decoded: dict[str, Any] = dict(arguments)
+    for name, kind, _, _, _ in turn.plan.arguments[step] if turn.plan.path else ():
+        if kind == JSON:
+            with suppress(orjson.JSONDecodeError):
+                decoded[name] = orjson.loads(arguments[name])
+    return decoded
 
 
 # The slips
@@ -228,7 +250,7 @@ def _changed_argument(turn: Turn, walk: Walk, behaviour: str, change: Callable[[
     with_digits = [name for name, value in arguments.items() if any(c.isdigit() for c in value)]
     name = pick(key, with_digits or list(arguments))
     arguments[name] = change(name, arguments[name], sub_key(key, b"value"))
-    return _call(behaviour, _tool_at(turn, walk), arguments)
+    return _call(behaviour, _tool_at(turn, walk), _decoded(turn, _step_at(turn, walk), arguments))
 
 
 def _step_at(turn: Turn, walk: Walk) -> int:
@@ -287,7 +309,7 @@ def _repeats_step(turn: Turn, walk: Walk) -> Move:
         return _wrong_tool(turn, walk)
     writes = [at for at in done if path[at].operation in WRITES]
     step = (writes or done)[-1]
-    return _call("repeats_step", path[step].operation, _arguments_made_up(turn, walk, step))
+    return _call("repeats_step", path[step].operation, _written_out(turn, walk, step))
 
 
 def _prose(turn: Turn, walk: Walk) -> Move:
@@ -309,12 +331,12 @@ def _claims_success(turn: Turn, walk: Walk) -> Move:
 
 def _broken_json(turn: Turn, walk: Walk) -> Move:
     """A comment inside the arguments, the one broken shape seen in native mode (BFCL, 2024-08-11)."""
-    written = orjson.dumps(_arguments_made_up(turn, walk, _step_at(turn, walk))).decode()
+    written = orjson.dumps(_written_out(turn, walk, _step_at(turn, walk))).decode()
     return Move("broken_json", tool=_tool_at(turn, walk), arguments=f"{written[:-1]} /* as the customer wrote */}}")
 
 
 def _truncated_arguments(turn: Turn, walk: Walk) -> Move:
-    written = orjson.dumps(_arguments_made_up(turn, walk, _step_at(turn, walk))).decode()
+    written = orjson.dumps(_written_out(turn, walk, _step_at(turn, walk))).decode()
     return Move(
         "truncated_arguments",
         tool=_tool_at(turn, walk),
@@ -324,10 +346,9 @@ def _truncated_arguments(turn: Turn, walk: Walk) -> Move:
 
 
 def _invented_tool(turn: Turn, walk: Walk) -> Move:
-    service, entity, _ = _tool_at(turn, walk).split(".")
+    place, _, _ = _tool_at(turn, walk).rpartition(".")
     verb = pick(sub_key(turn.key, b"verb"), ("resolve_all", "process", "lookup_by_name", "execute"))
-    arguments = _arguments_made_up(turn, walk, _step_at(turn, walk))
-    return _call("invented_tool", f"{service}.{entity}.{verb}", arguments)
+    return _call("invented_tool", f"{place}.{verb}", _written_out(turn, walk, _step_at(turn, walk)))
 
 
 def _refusal(_turn: Turn, _walk: Walk) -> Move:

@@ -15,12 +15,13 @@ from pagerproof.protocols import Case
 from pagerproof.rng import key_of, pick, sub_key
 from pagerproof.services import model_words as words
 from pagerproof.services.model_act import Move
+from pagerproof.services.model_conversation import Conversation
 from pagerproof.services.model_handoffs import how_fitting
 from pagerproof.services.model_policy import ModelPolicy, task_of, went_astray
 from pagerproof.services.model_results import FIELD_FACTS, Wanted, read_result
 from pagerproof.services.model_schema import Knowledge, asked_schema, filled, fitted, made_up, placed
 from pagerproof.services.model_tools import Declared, ToolMatching, ToolUse, match_tools
-from pagerproof.services.model_walk import ROUTE, Conversation, Turn, Walk
+from pagerproof.services.model_walk import ROUTE, Turn, Walk
 from pagerproof.services.tool_words import snake
 
 _MATCHINGS_MAX: Final = 256
@@ -102,7 +103,7 @@ class ForeignModel:
         if known is None or known[0] is not truth:
             if len(self._wanted) >= _TRUTHS_MAX:
                 self._wanted.clear()
-            known = self._wanted[id(truth)] = truth, Wanted(_fields_of(truth), truth.slots)
+            known = self._wanted[id(truth)] = truth, Wanted(_fields_of(truth), truth.slots, truth.expectation.told)
         return known[1]
 
     def read(self, text: str, truth: Truth) -> str:
@@ -351,8 +352,8 @@ class Asked:
                 done = False
             spoken = {"role": "assistant", "content": move.text}
             letter, key = self._next([_WRITER, *self._messages, spoken], ())
-            behaviour = letter.behaviour if went_astray(letter.behaviour) else move.behaviour
-            move = Move(behaviour, text=letter.text)
+            slip = went_astray(letter.behaviour) and not went_astray(move.behaviour)
+            move = Move(letter.behaviour if slip else move.behaviour, text=letter.text)
         elif move.text:
             move = Move(move.behaviour, text=self._in_their_names(move.text), finish_reason=move.finish_reason)
         if not move.text:

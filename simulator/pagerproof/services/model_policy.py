@@ -66,9 +66,10 @@ from xxhash import xxh3_64_intdigest
 from pagerproof.protocols import Case
 from pagerproof.rng import key_of
 from pagerproof.services.model_act import BEHAVIOURS, Move, act
+from pagerproof.services.model_conversation import Conversation
 from pagerproof.services.model_rates import Chances, ModelRates
 from pagerproof.services.model_talk import route, verify, write
-from pagerproof.services.model_walk import Conversation, Turn
+from pagerproof.services.model_walk import REQUEST_KEY, Turn
 
 _ROUTE_WORDS = ("route", "classify", "triage")
 _VERIFY_WORDS = ("verify", "review", "check")
@@ -120,7 +121,7 @@ class ModelPolicy:
             self.rates,
             budget,
             looseness,
-            xxh3_64_intdigest(b"%d" % case.index, self._key),
+            case.occurrences.get(REQUEST_KEY) or self._request_key(case),
             forced,
         )
         move = _TASKS[task](turn)
@@ -129,6 +130,10 @@ class ModelPolicy:
     def budget(self, task: str, difficulty: float, temperature: float, streams: int) -> float:
         """Return the error budget of `task`, as the table above says."""
         return self._chances.of(task, difficulty, temperature, streams)[0]
+
+    def _request_key(self, case: Case) -> int:
+        key = case.occurrences[REQUEST_KEY] = xxh3_64_intdigest(b"%d" % case.index, self._key)
+        return key
 
 
 def task_of(conversation: Conversation, tools: Sequence[Any]) -> str:

@@ -174,10 +174,11 @@ def _collect(name: str, data: Any, found: dict[str, list[str]]) -> None:
     """Add every scalar in `data` to `found`, under its innermost key; one without a key is under `name`."""
     if isinstance(data, dict):
         for key, value in data.items():
-            if isinstance(value, (dict, list)):
+            kind = type(value)  # decoded JSON has no subclasses, and most of it is text
+            if kind is dict or kind is list:
                 _collect(key, value, found)
             elif value is not None:
-                text = value if isinstance(value, str) else _as_text(value)
+                text = value if kind is str else _as_text(value)
                 if key in found:
                     found[key].append(text)
                 else:

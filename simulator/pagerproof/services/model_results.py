@@ -43,10 +43,12 @@ FIELD_FACTS: Final[Mapping[str, str]] = {
 class Wanted:
     """What a reader of a request's tool results looks for: the names of fields, and values known from elsewhere."""
 
-    __slots__ = ("_shapes", "facts", "fields")
+    __slots__ = ("_shapes", "facts", "fields", "told", "values")
 
-    def __init__(self, fields: frozenset[str], facts: Mapping[str, str]) -> None:
+    def __init__(self, fields: frozenset[str], facts: Mapping[str, str], told: tuple[str, ...] = ()) -> None:
         self.fields = fields
+        self.told = told
+        self.values = frozenset(facts.values())
         self.facts = {name: value for name, value in facts.items() if len(value) >= 2}
         self._shapes: dict[str, re.Pattern[str]] = {}
 
@@ -194,14 +196,42 @@ def _flatten(data: Any, flat: dict[str, str]) -> None:
             _flatten(value, flat)
 
 
-def _values_in(text: str, wanted: Wanted) -> dict[str, str]:
-    """The values of the wanted fields in prose: the very ones that are known, or others of the same shape."""
-    found: dict[str, str] = {}
+def _values_in(text: str, wanted: Wanted) -> dict[str, str | list[str]]:
+    """The fields of a text in prose: what it says in so many words, else values that are known, or look like those."""
+    found: dict[str, str | list[str]] = {}
+    for match in _STATEMENT.finditer(text):
+        field = _field_meant(match[1], wanted)
+        if field:
+            earlier = found.get(field, [])
+            found[field] = [*([earlier] if isinstance(earlier, str) else earlier), match[2].strip()]
     for field in sorted(wanted.fields | (TOLD_FIELDS & wanted.facts.keys())):
-        value = _value_like(text, wanted.fact_of(field), wanted, exactly=False)
-        if value is not None:
-            found[field] = value
+        if field not in found:
+            value = _value_like(text, wanted.fact_of(field), wanted, exactly=False)
+            if value is not None:
+                found[field] = value
+    unsaid = [each for each in wanted.told if each in text and not any(each in value for value in found.values())]
+    if unsaid:
+        found["value"] = unsaid
     return found
+
+
+_STATEMENT: Final = re.compile(
+    r"\b([A-Za-z][A-Za-z_]*(?: [A-Za-z_]+){0,4}?)\s*(?:\bis now\b|\bis\b|\bwas\b|:|=)\s*"
+    r"([^\s.,;][^,;\n]*?)(?=[.,;]?\s*(?:$|\n)|\. |, |; )"
+)
+
+
+def _field_meant(words: str, wanted: Wanted) -> str:
+    """The field that the last words before an `is` name, as in "the order number is"; "" for none."""
+    parts = words.split()
+    for count in range(min(3, len(parts)), 0, -1):
+        name = snake("_".join(parts[-count:]))
+        if name in wanted.fields or name in TOLD_FIELDS:
+            return name
+        for field in sorted(wanted.fields):
+            if snake(field) == name or likeness_of_arguments(FIELD_FACTS.get(field, field), name) >= 0.85:
+                return field
+    return ""
 
 
 def _value_like(text: str, known: str | None, wanted: Wanted, *, exactly: bool) -> str | None:
@@ -213,5 +243,5 @@ def _value_like(text: str, known: str | None, wanted: Wanted, *, exactly: bool) 
         return known
     if exactly or not any(character.isdigit() for character in known) or len(known) < 4:
         return None
-    match = wanted.shape(known).search(text)
-    return match[0] if match else None
+    others = wanted.values
+    return next((each for each in wanted.shape(known).findall(text) if each not in others), None)

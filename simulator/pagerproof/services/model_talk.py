@@ -184,11 +184,9 @@ def _letter(turn: Turn, middle: str) -> str:
 
 
 def _last_word(turn: Turn) -> str:
-    for message in reversed(turn.conversation.messages):
-        if message.get("role") in {"assistant", "user"}:
-            text = message.get("content") or ""
-            if words.DONE in text or words.CANNOT in text or words.DECLINE in text:
-                return str(text)
+    for text in reversed(turn.conversation.spoken):
+        if text and (words.DONE in text or words.CANNOT in text or words.DECLINE in text):
+            return text
     return ""
 
 

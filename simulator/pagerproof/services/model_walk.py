@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import Any, Final
+from typing import Final
 
 from xxhash import xxh3_64_intdigest
 
@@ -11,29 +11,29 @@ from pagerproof.model import Request, Step, Truth
 from pagerproof.protocols import Case
 from pagerproof.rng import key_of, unit
 from pagerproof.services.catalogue import OPERATIONS
+from pagerproof.services.model_conversation import Conversation
 from pagerproof.services.model_rates import ModelRates
-from pagerproof.services.model_reading import BROKEN, EMPTY, ERROR, GOOD, Reading, read_tool_text
+from pagerproof.services.model_reading import BROKEN, EMPTY, ERROR, GOOD, Reading
 
 WRITES: Final = frozenset(name for name, operation in OPERATIONS.items() if operation.writes)
-ROUTE, ACT, VERIFY, WRITE, SKIPPED, SKIPS = range(6)
-"""What the model remembers of a request: its visits to the steps of a task, and the steps it has skipped."""
+ROUTE, ACT, VERIFY, WRITE, SKIPPED, SKIPS, KEY = range(7)
+"""What the model remembers of a request: its visits to the steps of a task, the steps it has skipped, and its key."""
 
-_READINGS_MAX = 2048
 _SALTS_MAX = 1024
 _UNIT: Final = 2.0**-53
 _SHORT = 4
-_INVISIBLE: Final = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+_INVISIBLE: Final = ("\u200b", "\u200c", "\u200d", "\u2060", "\ufeff")
 READABLE: Final = frozenset({GOOD, BROKEN})
 _NONE: Final[Set[int]] = frozenset()
 
 _PLANS_MAX = 1024
-SLOT, SEEN, LITERAL = 0, 1, 2
+SLOT, SEEN, LITERAL, JSON = 0, 1, 2, 3
 
 
 class PathPlan:
     """A happy path made ready: its operations, and each step's arguments as (name, kind, place, path, is integer).
 
-    `place` is the slot, the operation whose answer has it, or the literal.
+    `place` is the slot, the operation whose answer has it, the literal, or the text of a JSON value.
     """
 
     __slots__ = ("_lacking", "arguments", "operations", "path")
@@ -41,7 +41,7 @@ class PathPlan:
     def __init__(self, path: tuple[Step, ...]) -> None:
         self.path = path
         self.operations = tuple(step.operation for step in path)
-        self.arguments = tuple(_made_ready(step) for step in path)
+        self.arguments = tuple(_made_ready(step, self.operations) for step in path)
         self._lacking: dict[Set[str], frozenset[int]] = {}
 
     def lacking(self, offered: Set[str]) -> frozenset[int]:
@@ -58,18 +58,22 @@ class PathPlan:
 Argument = tuple[str, int, str, tuple[str, ...], bool]
 
 
-def _made_ready(step: Step) -> tuple[Argument, ...]:
+def _made_ready(step: Step, operations: Sequence[str]) -> tuple[Argument, ...]:
     known = OPERATIONS.get(step.operation)
     types: Mapping[str, str] = known.arguments if known is not None else {}
-    return tuple((name, *_source(source), types.get(name) == "integer") for name, source in step.arguments)
+    return tuple((name, *_source(source, operations), types.get(name) == "integer") for name, source in step.arguments)
 
 
-def _source(source: str) -> tuple[int, str, tuple[str, ...]]:
+def _source(source: str, operations: Sequence[str]) -> tuple[int, str, tuple[str, ...]]:
     if source.startswith("$"):
         return SLOT, source[1:], ()
+    if source.startswith("="):
+        return JSON, source[1:], ()
     if source.startswith("@"):
         parts = source[1:].split(".")
-        return SEEN, ".".join(parts[:3]), tuple(parts[3:])
+        # service.Entity.verb, or the service.tool of a domain
+        length = 2 if ".".join(parts[:2]) in operations else 3
+        return SEEN, ".".join(parts[:length]), tuple(parts[length:])
     return LITERAL, source, ()
 
 
@@ -83,20 +87,9 @@ def plan_of(path: tuple[Step, ...]) -> PathPlan:
     return plan
 
 
-_readings: dict[str, Reading] = {}
 # By the identity of a path, which requests of one intent share; the plan keeps its path, so that no id comes back.
 _plans: dict[int, PathPlan] = {}
 _salts: dict[tuple[int, int], bytes] = {}
-
-
-def reading_of(text: str) -> Reading:
-    """Return what `text` says, from a bounded table: a text is read once, however often a conversation repeats it."""
-    reading = _readings.get(text)
-    if reading is None:
-        if len(_readings) >= _READINGS_MAX:
-            _readings.clear()
-        reading = _readings[text] = read_tool_text(text)
-    return reading
 
 
 def remembered(what: int, step: int) -> int:
@@ -105,67 +98,8 @@ def remembered(what: int, step: int) -> int:
 
 
 _SKIPS_ANY: Final = remembered(SKIPS, 0)
-
-
-class Conversation:
-    """A conversation read through once: what tools said, what the model said last, and how long it all is.
-
-    `heard` is what the user and the system said, in order.
-
-    Raises TypeError where a message is no mapping or its content is neither text nor null.
-    """
-
-    __slots__ = ("calls", "characters", "heard", "messages", "said", "system", "tools")
-
-    def __init__(self, messages: object) -> None:
-        if not isinstance(messages, (list, tuple)):
-            raise TypeError("messages must be a list")
-        self.messages: Sequence[Mapping[str, Any]] = messages
-        tools: list[tuple[str, str]] = []
-        heard: list[str] = []
-        said = system = ""
-        calls = characters = 0
-        # Read anew at every call: whoever owns the messages may have edited any of them in between.
-        for message in messages:
-            try:
-                role = message["role"]
-                content = message["content"]
-            except (KeyError, TypeError):
-                role, content = _parts(message)
-            if type(content) is not str or type(message) is not dict:
-                role, content = _parts(message)
-            characters += len(content)
-            if role == "tool":
-                name = message.get("name")
-                tools.append((name if type(name) is str else str(name), content))
-            elif role == "assistant":
-                said = content
-                asked = message.get("tool_calls")
-                if asked:
-                    calls += len(asked)
-            elif role == "user":
-                heard.append(content)
-            else:
-                if not system:
-                    system = content
-                if role == "system" or role == "developer":  # noqa: PLR1714  # a role may be unhashable
-                    heard.append(content)
-        self.tools = tools
-        self.heard = heard
-        self.said = said
-        self.system = system
-        self.calls = calls
-        self.characters = characters
-
-
-def _parts(message: object) -> tuple[object, str]:
-    """Return (role, content) of a message that is not simply a dict with text in it. Raises TypeError."""
-    if not isinstance(message, Mapping):
-        raise TypeError("a message must be a mapping")
-    content = message.get("content") or ""
-    if not isinstance(content, str):
-        raise TypeError("a message's content must be text or null")
-    return message.get("role"), content
+REQUEST_KEY: Final = remembered(KEY, 0)
+"""Where `Case.occurrences` holds the key of the request's own draws."""
 
 
 class Turn:
@@ -265,7 +199,10 @@ class Turn:
             return value
         if len(value) < _SHORT or not any(character.isdigit() for character in value):
             return value
-        heard = self.heard.translate(_INVISIBLE).casefold()
+        heard = self.heard
+        for character in _INVISIBLE:  # five searches that find nothing, where translate() would ask at each letter
+            heard = heard.replace(character, "")
+        heard = heard.casefold()
         if all(word in heard for word in value.casefold().replace(",", " ").split()):
             return value
         return value if "".join(value.casefold().split()) in "".join(heard.split()) else None
@@ -291,8 +228,7 @@ class Walk:
         passed = _NONE if every_step else _passed_over(turn)
         length = len(operations)
         position = 0
-        for operation, text in conversation.tools:
-            reading = _readings.get(text) or reading_of(text)
+        for operation, reading in conversation.tools:
             count = answers[operation] = answers.get(operation, 0) + 1
             while position in passed:
                 position += 1

@@ -15,11 +15,12 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "array": (list, tuple),
     "object": (dict,),
+    "any": (str, int, float, bool, list, tuple, dict),
 }
 Types = tuple[tuple[str, tuple[type, ...]], ...]
 """(argument, Python types) of each argument."""
 
-_ARTICLES: Mapping[str, str] = {"integer": "an integer", "array": "an array", "object": "an object"}
+_ARTICLES: Mapping[str, str] = {"integer": "an integer", "array": "an array", "object": "an object", "any": "anything"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

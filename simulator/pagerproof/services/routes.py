@@ -48,7 +48,7 @@ class RouteTable:
     """Routes by method and path; literal segments win over parameters."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self.routes = tuple(sorted(routes, key=lambda each: [part.startswith("{") for part in each.segments]))
+        self.routes = tuple(sorted(routes, key=_generality))
 
     def find(self, method: str, raw_path: str) -> Match:
         """Return the match of an undecoded path; HEAD is found where GET is."""
@@ -80,6 +80,10 @@ class RouteTable:
                 filled.setdefault("/" + "/".join(words), route.path)
         found = get_close_matches(path, filled, n=1, cutoff=0.7)
         return filled[found[0]] if found else ""
+
+
+def _generality(route: Route) -> tuple[bool, list[bool]]:
+    return "...}" in route.path, [part.startswith("{") for part in route.segments]
 
 
 def matched(segments: tuple[str, ...], parts: list[str]) -> dict[str, str] | None:

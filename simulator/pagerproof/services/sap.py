@@ -15,10 +15,11 @@ from pagerproof import sap_wire
 from pagerproof.model import Answer, Customer
 from pagerproof.rng import hex_id, key_of
 from pagerproof.scenario.schema import Seconds
-from pagerproof.services.base import ServiceParameters, SimulatedService
+from pagerproof.services.base import ServiceParameters
 from pagerproof.services.job import Job, Refused
 from pagerproof.services.money import decimal_text, minor_units
 from pagerproof.services.records import order_by, partner
+from pagerproof.services.sap_protocol import CHANGES_MAX, ProtocolOperations
 
 _ROOT = "https://sap.example/sap/opu/odata/sap/"
 _ADDRESS = ("street", "city", "postcode", "country")
@@ -63,7 +64,7 @@ class SapParameters(ServiceParameters):
     )
 
 
-class SapService(SimulatedService):
+class SapService(ProtocolOperations):
     """An S/4 system behind its gateway.
 
     Credit memos are not deduplicated unless the call carries a RequestID, which is what its idempotency key is.
@@ -81,6 +82,10 @@ class SapService(SimulatedService):
         "SalesOrder.cancel": "sales_order",
         "SalesOrder.release_block": "sales_order",
         "CreditMemo.create": "sales_order",
+        "SalesOrder.add_item": "sales_order",
+        "SalesOrder.reject_item": "sales_order",
+        "SalesOrder.update_header": "sales_order",
+        "SalesOrder.delete": "sales_order",
     }
     document_prefixes: ClassVar = {
         "credit_memo": "6",
@@ -89,6 +94,9 @@ class SapService(SimulatedService):
         "sales_order_changed": "4",
         "sales_order_cancelled": "5",
         "block_released": "7",
+        "sales_order_item": "8",
+        "sales_order_item_rejected": "8",
+        "sales_order_deleted": "0",
     }
 
     def open(self, world: Any) -> None:
@@ -172,7 +180,9 @@ class SapService(SimulatedService):
     def document(self, job: Job) -> str:
         """Return a ten-digit number: kind, execution, request and call; real ranges count, see the base class."""
         prefix = self.document_prefixes[job.plan.operation.effect_kind]
-        return f"{prefix}{job.copy % 10}{job.call.case.index % 1_000_000:06d}{job.call.number % 100:02d}"
+        # A change set has ten numbers of each kind; its duplicate delivery takes those of the calls fifty on.
+        call = (job.call.number + 50 * (job.copy // CHANGES_MAX)) % 100
+        return f"{prefix}{job.copy % 10}{job.call.case.index % 1_000_000:06d}{call:02d}"
 
     # -- operations --------------------------------------------------------------------------------------------------
 
@@ -235,6 +245,7 @@ class SapService(SimulatedService):
             details=(("material", material), ("quantity", str(quantity))),
         )
         self.change(job, number, "created", (customer.business_partner, material, quantity))
+        self.remember_made(job, number)
         return self._sales_order_answer(job, _made(number, customer, product, quantity), status=201)
 
     def salesorder_update_quantity(self, job: Job) -> Answer:
@@ -242,7 +253,7 @@ class SapService(SimulatedService):
         record = self._changeable(job)
         number, item, quantity = record["sales_order"], job.arguments["item"], self._quantity(job)
         position = item.lstrip("0")
-        if position not in [f"{number}0" for number in range(1, len(record["items"]) + 1)]:
+        if position not in [each[0] for each in self._items(job, record)]:
             raise Refused(sap_wire.not_found(job.call.key, self._now(), f"Item {item[:20]}", sap_wire.SALES_ORDERS))
         etag = job.arguments.get("etag")
         if etag is not None and etag != self._etag(job, record):
@@ -321,6 +332,7 @@ class SapService(SimulatedService):
         memo = self.commit(job, number, record["customer_id"], amount_minor=amount, currency=currency)
         text = job.arguments["amount"]
         self.change(job, number, "memos", (*self.present(number, "memos", ()), memo, text))
+        self.change(job, ("memo", memo), "made", (number, text, currency))
         return self._entity(
             "API_CREDIT_MEMO_REQUEST_SRV/A_CreditMemoRequest",
             memo,
@@ -362,7 +374,7 @@ class SapService(SimulatedService):
     def _sales_order(self, job: Job) -> dict[str, Any]:
         number = job.arguments["sales_order"]
         record = order_by(self.directory, "sales_order", number) or self._created(number)
-        if record is None:
+        if record is None or self.changed(job, number, "deleted", False):
             raise Refused(sap_wire.not_found(job.call.key, self._now(), f"Sales order {number}", sap_wire.SALES_ORDERS))
         return record
 
@@ -382,21 +394,25 @@ class SapService(SimulatedService):
             return None
         business_partner, material, quantity = made
         customer = partner(self.directory, business_partner)
-        product = self.directory.product(material)
         assert customer is not None
+        if not material:
+            return self._unwritten(customer, number, [])
+        product = self.directory.product(material)
         assert product is not None
         return _made(number, customer, product, quantity)
 
     def _sales_order_answer(self, job: Job, record: dict[str, Any], *, status: int = 200) -> Answer:
         number = record["sales_order"]
         pairs = self.changes(job, number)
-        items = record["items"]
-        quantity = items[0]["quantity"]
+        first = record["items"][0] if record["items"] else {"material": "", "quantity": 0}
+        quantity, total, header = first["quantity"], record["total"], {}
         block, progress, rejected = record["delivery_block"], _STATUS[record["status"]], record["status"] == "cancelled"
         if pairs:
             quantity = self.changed(job, number, "quantity 10", quantity)
             block = self.changed(job, number, "block", block)
             rejected = self.changed(job, number, "cancelled", rejected)
+            total = self._total(job, record)
+            header = self.changed(job, number, "header", {})
         etag = self._etag(job, record)
         version = self.changed(job, number, "version", 0) if pairs else 0
         return self._entity(
@@ -407,17 +423,24 @@ class SapService(SimulatedService):
                 "SalesOrderType": "OR",
                 "SoldToParty": record["business_partner"],
                 "TransactionCurrency": record["currency"],
-                "TotalNetAmount": record["total"],
+                "TotalNetAmount": total,
                 "OverallSDProcessStatus": "C" if rejected else progress,
                 "OverallSDDocumentRejectionSts": "C" if rejected else "A",
                 "DeliveryBlockReason": block,
                 "LastChangeDateTime": f"/Date({_eight_o_clock(record['placed_on']) + version * 1000}+0000)/",
-                "Material": items[0]["material"],
+                "Material": first["material"],
                 "RequestedQuantity": str(quantity),
+                **header,
             },
             status=status,
             etag=etag,
         )
+
+    def _total(self, job: Job, record: dict[str, Any]) -> str:
+        """The net amount with the items that were added since; a changed quantity is not priced again."""
+        added = self.changed(job, record["sales_order"], "added", ())
+        extra = sum((minor_units(self._priced(material)[1]) or 0) * quantity for material, quantity in added)
+        return decimal_text((minor_units(record["total"]) or 0) + extra) if added else str(record["total"])
 
     def _etag(self, job: Job, record: dict[str, Any]) -> str:
         """The weak ETag of LastChangeDateTime: the day of the order at eight, one second on per change."""

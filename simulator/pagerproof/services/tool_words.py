@@ -35,7 +35,8 @@ _MEANINGS: Final[Mapping[str, str]] = {
         "ticket": "ticket human escalate escalation case agent",
         "note": "note comment remark",
         "subscription": "subscription plan",
-        "appointment": "appointment booking book schedule meeting visit",
+        "appointment": "appointment meeting visit",
+        "book": "book booking schedule",
         "loyalty": "loyalty point reward",
         "exchange": "exchange swap replace replacement",
         "product": "product item sku goods",
@@ -51,7 +52,9 @@ _MEANINGS: Final[Mapping[str, str]] = {
     for word in words.split()
 }
 VERBS: Final = frozenset({"get", "list", "create", "cancel", "change", "verify"})
-WRITING: Final = frozenset({"create", "cancel", "change", "refund", "return", "exchange", "reserve", "release"})
+WRITING: Final = frozenset(
+    {"create", "cancel", "change", "refund", "return", "exchange", "reserve", "release", "book", "reset"}
+)
 
 ARGUMENT_NAMES: Final[Mapping[str, str]] = {
     "email": "email_address e_mail mail customer_email user_email",

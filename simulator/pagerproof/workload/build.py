@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
 from pagerproof.errors import UsageError
 from pagerproof.model import Customer, Operation, Request, Truth
-from pagerproof.rng import beta, exponential, lognormal, pick, sub_key, unit
-from pagerproof.scenario.schema import Patience, RequestOverride, Workload
+from pagerproof.rng import beta, pick, sub_key, unit
+from pagerproof.scenario.schema import RequestOverride, Workload
 from pagerproof.scenario.words import nearest
 from pagerproof.workload.abcd import load_abcd
 from pagerproof.workload.arrivals import arrival_times, check_keys, read_timestamps
@@ -25,18 +22,23 @@ from pagerproof.workload.edge_cases import (
     salted,
     use_unknown_order,
 )
+from pagerproof.workload.habits import Channels, patience_of
 from pagerproof.workload.intent import Intent
 from pagerproof.workload.intents import load_intents
 from pagerproof.workload.roster import Roster
 from pagerproof.workload.slots import slots_of
 from pagerproof.workload.world import SyntheticWorld, order_id_of
 
-DEFAULT_PATIENCE_S: Final = 240.0
 _OTHERS_TRIED: Final = 64
 
 
 class BuiltWorkload:
-    """The workload of one run. Every case is a pure function of (scenario, seed, index)."""
+    """The workload of one run. Every case is a pure function of (scenario, seed, index).
+
+    `offers` names the services whose tools it is about, None for all.
+    """
+
+    offers: frozenset[str] | None = None
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class BuiltWorkload:
         self._roster = Roster(seed, weighted, pool, spec.edge_cases, spec.requests, self.intents)
         self.directory = SyntheticWorld(seed, self._roster)
         self._arrivals_file = arrivals_file
-        self._channels = {intent.id: _Channels(spec.channels, intent.channels) for intent in intents}
+        self._channels = {intent.id: Channels(spec.channels, intent.channels) for intent in intents}
         self._a, self._b = spec.difficulty.a, spec.difficulty.b
         self._deadline_s = spec.deadline
         self._overrides = spec.requests
@@ -140,36 +142,6 @@ class BuiltWorkload:
         return None
 
 
-class _Channels:
-    """Draws one of the scenario's channels, among those that suit an intent if there are any."""
-
-    def __init__(self, shares: Mapping[str, float], suitable: Sequence[str]) -> None:
-        usable = {name: share for name, share in shares.items() if share > 0.0 and name in suitable}
-        usable = usable or {name: share for name, share in shares.items() if share > 0.0}
-        total = sum(usable.values())
-        self._names = tuple(usable)
-        self._cumulative = [part / total for part in accumulate(usable.values())]
-        self._cumulative[-1] = 1.0
-
-    def draw(self, at: float) -> str:
-        return self._names[bisect_right(self._cumulative, at)]
-
-
-def patience_of(spec: Patience, key: int) -> float:
-    """Return how long the customer at `key` waits, in seconds; infinity where the scenario says so."""
-    if spec.dist == "infinite":
-        return math.inf
-    if spec.dist == "exponential":
-        mean_s = spec.mean if spec.mean is not None else (spec.median or DEFAULT_PATIENCE_S) / math.log(2.0)
-        return exponential(key, mean_s)
-    if spec.dist == "constant":
-        return spec.median or spec.mean or DEFAULT_PATIENCE_S
-    median_s = spec.median
-    if median_s is None:
-        median_s = spec.mean / math.exp(spec.sigma**2 / 2.0) if spec.mean is not None else DEFAULT_PATIENCE_S
-    return lognormal(key, median_s, spec.sigma)
-
-
 def build_workload(
     spec: Workload,
     *,
@@ -183,13 +155,7 @@ def build_workload(
     `resolve` finds a file or folder: as the scenario wrote it for `arrivals.file`, `abcd` and an `intents` with a
     suffix; `scenarios/intents/NAME.yaml` for an `intents` that is a bare name.
     """
-    arrivals_file = None
-    check_keys(spec.arrivals)
-    if spec.arrivals.file is not None:
-        arrivals_file = resolve(spec.arrivals.file)
-        held = len(read_timestamps(arrivals_file))
-        if held < requests:
-            raise UsageError(f"{spec.arrivals.file} holds {held} timestamps, the scenario asks for {requests} requests")
+    arrivals_file = arrivals_file_of(spec, requests, resolve)
     intents = _load(spec, operations, resolve)
     if not any(share > 0.0 for share in spec.channels.values()):
         raise UsageError("workload.channels: needs at least one channel with a share above 0")
@@ -205,6 +171,18 @@ def build_workload(
     for index, override in spec.requests.items():
         built.check_edge_cases(index, override)
     return built
+
+
+def arrivals_file_of(spec: Workload, requests: int, resolve: Callable[[str], Path]) -> Path | None:
+    """Return the file of a replay's arrivals, None for another process. Raises UsageError for unusable arrivals."""
+    check_keys(spec.arrivals)
+    if spec.arrivals.file is None:
+        return None
+    file = resolve(spec.arrivals.file)
+    held = len(read_timestamps(file))
+    if held < requests:
+        raise UsageError(f"{spec.arrivals.file} holds {held} timestamps, the scenario asks for {requests} requests")
+    return file
 
 
 def _load(spec: Workload, operations: Mapping[str, Operation], resolve: Callable[[str], Path]) -> tuple[Intent, ...]:

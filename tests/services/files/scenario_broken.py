@@ -1,0 +1,3 @@
+"""A module that cannot be imported."""
+
+RATIO = 1 / 0
