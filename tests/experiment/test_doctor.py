@@ -27,11 +27,10 @@ PLANTED = {
                 self.name = name
 
         async def main(text):
-            ballast = [bytearray(n * 37 % 999) for n in range(hash(open("/proc/self/stat").read()) % 997)]
-            items = [Item(str(n)) for n in range(200)]
-            return " ".join(each.name for each in sorted(items, key=id)) + "" * len(ballast)
+            items = [Item(str(n)) for n in range(40)]
+            return " ".join(each.name for each in sorted(items, key=lambda each: id(each) // 64 % 4093))
         """,
-        "builtins.id() at {file}:9",
+        "builtins.id() at {file}:8",
     ),
     "clock": (
         """
@@ -74,6 +73,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("likely", "source", "place"), [(kind, *case) for kind, case in PLANTED.items()], ids=PLANTED)
 def test_a_planted_source_of_difference_is_found_and_named(tmp_path, likely, source, place):
     plan = plan_for(tmp_path, source, requests=5)

@@ -1,4 +1,4 @@
-"""The command `doctor`: does this installation, or an agent, do the same twice?"""
+"""The command `doctor`: whether this installation, or an agent, does the same twice."""
 
 from __future__ import annotations
 

@@ -173,10 +173,10 @@ def _likely(left: str, right: str, first: Examined, other: Examined, watched: Ex
         return "file", "the same words stand in another order, and the agent lists files"
     if same_words:
         return "address", "the same words stand in another order though the hash seed is the same"
-    ranked = ("process", "file", "entropy", "thread", "machine", "clock", "address")
+    ranked = ("file", "entropy", "thread", "machine", "clock", "address", "process")
     read = next((kind for kind in ranked if kind in touched), None)
     if any(_is_wall_clock(a) and _is_wall_clock(b) for a, b in differing):
-        if read == "file":
+        if "file" in touched:
             return "file", "what differs is a time of the wall clock, and the agent reads the times of files"
         return "clock", "what differs is a time of the wall clock, read where governance cannot see it"
     if read is not None:

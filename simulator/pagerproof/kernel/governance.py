@@ -252,11 +252,16 @@ def governed(governor: Governor) -> Iterator[None]:
         _rebind(undo, clocks=governor.clocks)
         _governor = governor
         undo.callback(_release)
-        undo.enter_context(patching_libraries(_uuids, lambda: _governor is not None and _governor.stands()))
+        undo.enter_context(patching_libraries(_uuids, _stands))
         yield
 
 
 _real_urandom = os.urandom
+
+
+def _stands() -> bool:
+    governor = _governor
+    return governor is not None and governor.stands()
 
 
 def _release() -> None:
@@ -277,7 +282,7 @@ def _rebind(undo: ExitStack, *, clocks: bool) -> None:
             continue
         for name, value in list(getattr(module, "__dict__", {}).items()):
             dispatcher = _OF.get(id(value))
-            if dispatcher is not None and dispatcher.real is value and (clocks or not dispatcher.clock):
+            if dispatcher is not None and (clocks or not dispatcher.clock):
                 _swap(undo, module, name, dispatcher)
 
 

@@ -5,6 +5,7 @@ For `experiment/doctor.py` only, since the hook makes a run several times slower
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType, MappingProxyType
 from typing import Any, Final
 
-from pagerproof.kernel.diagnosis import is_agent_code, is_installed
+from pagerproof.kernel.diagnosis import is_agent_code, is_installed, is_ours
 
 SOURCES: Final = MappingProxyType(
     {
@@ -29,6 +30,7 @@ SOURCES: Final = MappingProxyType(
 """The kinds of source by the name of the builtin function that reads it."""
 
 _MODULES: Final = frozenset({"posix", "nt", "builtins", "_thread", "time", "_ssl", "_socket", "resource", "_random"})
+_LOADS_AGENTS: Final = tuple(os.path.join("pagerproof", "agents", name) for name in ("load.py", "foreign.py"))
 _GOVERNED_ANYWAY: Final = frozenset({"clock_gettime", "clock_gettime_ns"})
 
 Touched = dict[tuple[str, str, str], int]
@@ -62,13 +64,13 @@ def _place(frame: FrameType) -> str:
     found: FrameType | None = frame
     while found is not None:
         filename = found.f_code.co_filename
-        if filename.startswith("<frozen"):
+        if filename.startswith("<frozen importlib") or filename.endswith(_LOADS_AGENTS):
             return ""
-        if is_agent_code(filename):
+        if not filename.startswith("<") and is_agent_code(filename):
             if is_installed(filename):
                 return ""
             return f"{filename}:{found.f_lineno} in {found.f_code.co_name}"
-        if "pagerproof" in filename:
+        if is_ours(filename):
             return ""
         found = found.f_back
     return ""
