@@ -1,4 +1,4 @@
-"""SAP: the operations that its OData services need beyond an agent's tools, and all the ways a change set fails."""
+"""SAP: the operations that its OData services need beyond an agent's tools, and all ways in which change sets fail."""
 
 from __future__ import annotations
 
