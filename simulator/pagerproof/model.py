@@ -129,7 +129,8 @@ class Operation:
     """One thing a service can be asked to do, named `service.Entity.verb`.
 
     `arguments` maps names to JSON types; those not in `optional` must be there. `effect_kind` is the kind of
-    ledger entry that a successful write leaves ("" for reads); `writes` is whether there is one.
+    ledger entry that a successful write leaves ("" for reads); `writes` is whether there is one. `protocol_only`: the
+    service's own protocol needs it, and no agent is offered it as a tool.
     """
 
     service: str
@@ -138,6 +139,7 @@ class Operation:
     arguments: Mapping[str, str]
     optional: frozenset[str] = frozenset()
     effect_kind: str = ""
+    protocol_only: bool = False
     full_name: str = field(init=False)
     writes: bool = field(init=False)
 

@@ -332,8 +332,9 @@ def test_the_golden_paths_are_those_of_the_shipped_intents() -> None:
 
 
 def test_the_front_desk_has_every_tool_but_the_model_itself() -> None:
-    assert set(EVERYTHING) == {name for name in OPERATIONS if not name.startswith(("llm.", "sap.Session."))}
-    assert set(EVERYTHING) >= WRITES
+    offered = {name for name, operation in OPERATIONS.items() if not operation.protocol_only}
+    assert set(EVERYTHING) == {name for name in offered if not name.startswith(("llm.", "sap.Session."))}
+    assert set(EVERYTHING) >= WRITES & offered
 
 
 def test_the_customers_own_words_come_first_in_every_conversation() -> None:

@@ -142,4 +142,4 @@ def test_the_command_exits_4_on_a_difference_and_0_without_one(tmp_path):
 def test_without_an_agent_it_examines_both_reference_agents(tmp_path):
     done = pagerproof("doctor", "-n", "20", "--runs", "2", "--no-progress", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["hardened", "vendor_demo"]
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["hardened", "vendor_demo", "tool_caller"]

@@ -234,7 +234,7 @@ def test_isolated_replay_without_the_events_is_told_so(storm, tmp_path):
 def test_inputs_that_changed_or_went_are_named(crowd, tmp_path):
     home = crowd.path.parents[1]
     (home / "helper.py").write_text("SECONDS = 11.0\n")
-    assert "the agent my_agent.py has changed" in refusal(crowd)
+    assert "my_agent.py has changed" in refusal(crowd)
     (home / "my_agent.py").write_text("async def handle(request, desk):\n    return 'done'\n")
     assert "my_agent.py has changed since the run" in refusal(crowd)
     (home / "my_agent.py").unlink()

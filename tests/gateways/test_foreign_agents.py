@@ -11,7 +11,7 @@ from tests.gateways.llm_stage import FakeExchange, Stage, function, world_of
 from pagerproof.model import ReplyStatus
 from pagerproof.protocols import Case
 from pagerproof.replies import status_of
-from pagerproof.services.catalogue import OPERATIONS
+from pagerproof.services.catalogue import TOOLS
 from pagerproof.services.tool_words import snake
 
 WORLD = world_of()
@@ -26,7 +26,7 @@ def camel(name: str) -> str:
 def toolset(style: str) -> dict[str, tuple[str, dict[str, Any]]]:
     """Every operation under another name, as (operation, definition) by the tool's name."""
     tools = {}
-    for operation in OPERATIONS.values():
+    for operation in TOOLS.values():
         if operation.service == "llm":
             continue
         _, entity, verb = operation.full_name.split(".")

@@ -20,12 +20,12 @@ from pagerproof.gateways.mcp_tools import McpTools, tool_name
 from pagerproof.kernel import SimulationLoop
 from pagerproof.model import Answer, Operation
 from pagerproof.services import make_services
-from pagerproof.services.catalogue import OPERATIONS
+from pagerproof.services.catalogue import OPERATIONS, TOOLS
 
 mcp = pytest.importorskip("mcp")
 httpx2 = pytest.importorskip("httpx2")
 
-OFFERED = [each for name, each in OPERATIONS.items() if not name.startswith("llm.")]
+OFFERED = [each for name, each in TOOLS.items() if not name.startswith("llm.")]
 HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 
 
@@ -101,7 +101,7 @@ def test_every_operation_is_a_tool_with_its_schema(connect: Connect) -> None:
 @EVERY_WAY
 def test_every_tool_can_be_called(connect: Connect) -> None:
     services = ("crm", "orders", "inventory", "payments", "kb", "sap")
-    samples = [sample for service in services for sample in samples_of(service)]
+    samples = [each for service in services for each in samples_of(service) if each.operation in TOOLS]
     assert {sample.operation for sample in samples} == {each.full_name for each in OFFERED}
 
     for sample in samples:

@@ -67,7 +67,7 @@ class Boundary:
             {
                 name: each
                 for name, each in self.operations.items()
-                if name != _CHAT and (offers is None or each.service in offers)
+                if name != _CHAT and not each.protocol_only and (offers is None or each.service in offers)
             }
         )
         self.watched: set[int] = set()

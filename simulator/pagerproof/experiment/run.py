@@ -123,7 +123,9 @@ def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -
     operations = {name: each for service in services.values() for name, each in service.operations.items()}
     model = services["llm"]
     if plan.on_the_wire and isinstance(model, LlmService):
-        model.known_operations = {name: each for name, each in operations.items() if each.service != "llm"}
+        model.known_operations = {
+            name: each for name, each in operations.items() if each.service != "llm" and not each.protocol_only
+        }
     for service in services.values():
         service.open(world)
     injector = FaultInjector(

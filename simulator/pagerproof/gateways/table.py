@@ -25,6 +25,12 @@ def gateways_of(services: Mapping[str, Service], open_cases: OpenCases) -> dict[
     found.update(llm.gateways(open_cases))
     found["sap.sim"] = SapGateway()
     found.update({f"{name}.sim": own_gateway(each) for name, each in services.items() if isinstance(each, OwnService)})
-    tools = [each for name, service in services.items() if name != "llm" for each in service.operations.values()]
+    tools = [
+        each
+        for name, service in services.items()
+        if name != "llm"
+        for each in service.operations.values()
+        if not each.protocol_only
+    ]
     found["tools.sim"] = McpGateway(McpTools(tools))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from pagerproof.model import Operation
@@ -13,7 +14,12 @@ _COUNT = "integer"
 
 
 def _operation(
-    service: str, name: str, summary: str, effect: str = "", optional: str = "", **arguments: str
+    service: str,
+    name: str,
+    summary: str,
+    effect: str = "",
+    optional: str = "",
+    **arguments: str,
 ) -> Operation:
     return Operation(
         service=service,
@@ -23,6 +29,10 @@ def _operation(
         optional=frozenset(optional.split()),
         effect_kind=effect,
     )
+
+
+def _protocol_operation(name: str, summary: str, effect: str = "", optional: str = "", **arguments: str) -> Operation:
+    return replace(_operation("sap", name, summary, effect, optional, **arguments), protocol_only=True)
 
 
 _ADDRESS = {"street": _TEXT, "city": _TEXT, "postcode": _TEXT, "country": _TEXT}
@@ -176,10 +186,9 @@ _ALL = (
     ),
     _operation("sap", "CreditMemo.find", "Find the credit memos of a sales order.", sales_order=_TEXT),
     # SAP: what its OData services can do beyond an agent's tools
-    _operation("sap", "SalesOrder.list", "List sales orders.", business_partner=_TEXT, optional="business_partner"),
-    _operation("sap", "SalesOrder.items", "Read the items of a sales order.", sales_order=_TEXT),
-    _operation(
-        "sap",
+    _protocol_operation("SalesOrder.list", "List sales orders.", business_partner=_TEXT, optional="business_partner"),
+    _protocol_operation("SalesOrder.items", "Read the items of a sales order.", sales_order=_TEXT),
+    _protocol_operation(
         "SalesOrder.create_with_items",
         "Create a sales order with items and header fields.",
         "sales_order",
@@ -188,8 +197,7 @@ _ALL = (
         fields="object",
         optional="fields",
     ),
-    _operation(
-        "sap",
+    _protocol_operation(
         "SalesOrder.add_item",
         "Add an item to a sales order.",
         "sales_order_item",
@@ -199,8 +207,7 @@ _ALL = (
         etag=_TEXT,
         optional="etag",
     ),
-    _operation(
-        "sap",
+    _protocol_operation(
         "SalesOrder.reject_item",
         "Reject an item of a sales order.",
         "sales_order_item_rejected",
@@ -210,8 +217,7 @@ _ALL = (
         etag=_TEXT,
         optional="etag",
     ),
-    _operation(
-        "sap",
+    _protocol_operation(
         "SalesOrder.update_header",
         "Change header fields of a sales order.",
         "sales_order_changed",
@@ -220,8 +226,7 @@ _ALL = (
         etag=_TEXT,
         optional="etag",
     ),
-    _operation(
-        "sap",
+    _protocol_operation(
         "SalesOrder.delete",
         "Delete a sales order.",
         "sales_order_deleted",
@@ -229,8 +234,8 @@ _ALL = (
         etag=_TEXT,
         optional="etag",
     ),
-    _operation("sap", "CreditMemo.get", "Read a credit memo request.", credit_memo=_TEXT),
-    _operation("sap", "ChangeSet.apply", "Carry out several writes, all or none.", "change_set", changes="array"),
+    _protocol_operation("CreditMemo.get", "Read a credit memo request.", credit_memo=_TEXT),
+    _protocol_operation("ChangeSet.apply", "Carry out several writes, all or none.", "change_set", changes="array"),
     # Language model provider
     _operation(
         "llm",
@@ -251,6 +256,11 @@ _ALL = (
 _by_name = {operation.full_name: operation for operation in _ALL}
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(_by_name)
 """Every operation by its full name, in a fixed order; those of plug-ins come after our own."""
+
+TOOLS: Mapping[str, Operation] = MappingProxyType(
+    {name: each for name, each in _by_name.items() if not each.protocol_only}
+)
+"""Our own operations that agents are offered as tools."""
 
 
 def add_operations(operations: Iterable[Operation]) -> None:

@@ -17,7 +17,7 @@ from pagerproof.events import NOTE
 from pagerproof.model import Answer, Operation
 from pagerproof.protocols import Call, World
 from pagerproof.services.base import ServiceParameters, SimulatedService
-from pagerproof.services.catalogue import OPERATIONS
+from pagerproof.services.catalogue import TOOLS
 from pagerproof.services.job import UNDISTURBED, Job, Refused
 from pagerproof.services.llm_script import Script, script_of
 from pagerproof.services.llm_stream import first_token_s
@@ -190,7 +190,7 @@ class LlmService(SimulatedService):
     name = "llm"
     Parameters: ClassVar[type[ServiceParameters]] = LlmParameters
 
-    known_operations: Mapping[str, Operation] = OPERATIONS
+    known_operations: Mapping[str, Operation] = TOOLS
     """What tools may mean; whoever adds services of a user's own sets this before a run."""
 
     def open(self, world: World) -> None:

@@ -30,6 +30,12 @@ WRITES: Final[frozenset[str]] = frozenset(
         "sap.SalesOrder.cancel",
         "sap.SalesOrder.release_block",
         "sap.CreditMemo.create",
+        "sap.SalesOrder.create_with_items",
+        "sap.SalesOrder.add_item",
+        "sap.SalesOrder.reject_item",
+        "sap.SalesOrder.update_header",
+        "sap.SalesOrder.delete",
+        "sap.ChangeSet.apply",
     }
 )
 """The operations that change a system of record; every other one is a read."""
