@@ -33,7 +33,6 @@ from typing import Any, Final, Protocol
 
 from pagerproof.agents.foreign import ForeignAgent, facts_wanted
 from pagerproof.errors import AgentCannotLoad, Problem
-from pagerproof.kernel import governed_imports, process_restored
 from pagerproof.model import Operation, Reply, ReplyStatus, Request
 from pagerproof.plugins import Plugin, plugins
 from pagerproof.tools import Clock, Desk, Model, Toolbox, Valve
@@ -106,6 +105,8 @@ def load_agent(spec: str, *, folder: Path) -> LoadedAgent:
     The name of a plug-in's agent counts as a shipped name. Raises AgentCannotLoad, and UsageError where two plug-ins
     have the same name.
     """
+    from pagerproof.kernel import governed_imports, process_restored
+
     plugin = plugins("agents", BUILTIN_AGENTS).get(spec)
     if plugin is not None:
         return _load_plugin(plugin)
@@ -171,6 +172,8 @@ def _split(spec: str) -> tuple[str, str]:
 
 
 def _imported_anew(place: str, folder: Path, spec: str) -> tuple[ModuleType, str]:
+    from pagerproof.kernel import governed_imports
+
     with governed_imports():
         if place.endswith(".py"):
             return _import_file((folder / place).resolve(), folder)
