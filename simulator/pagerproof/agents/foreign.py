@@ -30,8 +30,6 @@ _FACTS: Final[Mapping[str, Callable[[Request], Any]]] = MappingProxyType(
 )
 """What a parameter of such a function is given, by its name; a single parameter of another name is given the text."""
 
-FORMS: Final = "one parameter for the customer's text, or parameters among " + ", ".join(_FACTS)
-
 
 def facts_wanted(function: Callable[..., Any]) -> tuple[str, ...] | None:
     """Return the facts that `function` takes, in order, or None where it is not a function of this kind."""

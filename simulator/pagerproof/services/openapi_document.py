@@ -18,7 +18,6 @@ from pagerproof.services.routes import Place, Route
 _METHODS: Final = ("get", "put", "post", "delete", "patch", "options", "head", "trace")
 _OURS: Final = ("get", "put", "post", "delete", "patch")
 _BESIDE: Final = ("summary", "description", "servers", "parameters", "$ref")
-_OF_HTTP: Final = ("idempotency-key", "authorization", "accept", "content-type")  # headers that are no arguments
 _READS: Final = "x-reads-only"
 _NO_EXAMPLE: Final = object()
 

@@ -51,7 +51,6 @@ _MEANINGS: Final[Mapping[str, str]] = {
     }.items()
     for word in words.split()
 }
-VERBS: Final = frozenset({"get", "list", "create", "cancel", "change", "verify"})
 WRITING: Final = frozenset(
     {"create", "cancel", "change", "refund", "return", "exchange", "reserve", "release", "book", "reset"}
 )
