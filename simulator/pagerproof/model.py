@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
+
+RUN_BEGINS: Final = datetime(2026, 11, 23, tzinfo=UTC)
+"""The moment that virtual time 0 stands for, in every system's time stamps and on the agent's clocks; assumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

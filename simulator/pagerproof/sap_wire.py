@@ -7,16 +7,13 @@ has seven decimals, business codes read class/number, and what the framework its
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import orjson
 from xxhash import xxh3_128_hexdigest
 
-from pagerproof.model import Answer
-
-RUN_BEGINS: Final = datetime(2026, 11, 23, tzinfo=UTC)
-"""The moment that virtual time 0 stands for in SAP's own time stamps; assumed."""
+from pagerproof.model import RUN_BEGINS, Answer
 
 SALES_ORDERS: Final = ("SD-SLS-API", "API_SALES_ORDER_SRV")
 CREDIT_MEMOS: Final = ("SD-SLS-API", "API_CREDIT_MEMO_REQUEST_SRV")

@@ -126,7 +126,7 @@ def test_limits_are_in_anthropics_headers_and_a_429_in_its_words() -> None:
 
     headers, error = stage.run(main())
     assert headers["anthropic-ratelimit-requests-limit"] == "1"
-    assert headers["anthropic-ratelimit-requests-reset"] == "2026-11-20T00:01:00Z"
+    assert headers["anthropic-ratelimit-requests-reset"] == "2026-11-23T00:01:00Z"
     assert headers["request-id"].startswith("req_")
     assert not [name for name in headers if name.startswith("x-ratelimit")]
     assert error.body["error"]["type"] == "rate_limit_error"

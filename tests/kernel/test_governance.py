@@ -29,8 +29,8 @@ import pytest
 
 from pagerproof.kernel import SimulationLoop, fenced, governed_imports, process_restored
 from pagerproof.kernel.libraries import OrderedSet, UuidMaker
+from pagerproof.model import RUN_BEGINS
 from pagerproof.rng import ByteStream
-from pagerproof.sap_wire import RUN_BEGINS
 
 BEGINS_S = RUN_BEGINS.timestamp()
 

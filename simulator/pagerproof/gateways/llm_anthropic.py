@@ -47,7 +47,6 @@ _STOPS: Final = {
     "length": "max_tokens",
     "content_filter": "refusal",
 }
-_LIMITS: Final = {"requests": "requests", "tokens": "tokens"}
 
 
 class Messages:
@@ -101,7 +100,7 @@ _DIALECT: Final = Messages()
 
 
 class AnthropicGateway:
-    """Serves `/v1/messages`, `/v1/messages/count_tokens` and `/v1/models`; any key is accepted, none is a 401."""
+    """Serves `/v1/messages` and `/v1/messages/count_tokens`; any key is accepted, none is a 401."""
 
     def __init__(self, *, open_cases: OpenCases = tuple) -> None:
         self._open_cases = open_cases

@@ -9,13 +9,13 @@ import orjson
 from xxhash import xxh3_64_intdigest
 
 from pagerproof.gateways.llm_recognition import recognised
-from pagerproof.model import Answer, WireRequest
+from pagerproof.model import RUN_BEGINS, Answer, WireRequest
 from pagerproof.protocols import Case, Exchange
 from pagerproof.rng import hex_id
 
 OPERATION: Final = "llm.Chat.create"
-EPOCH_S: Final = 1_795_132_800
-"""The provider's clock when a run begins: 2026-11-20 00:00 UTC, before the dates of the synthetic world."""
+EPOCH_S: Final = int(RUN_BEGINS.timestamp())
+"""The provider's clock when a run begins, in seconds since 1970."""
 BODY_BYTES_MAX: Final = 32_000_000
 
 OpenCases = Callable[[], Iterable[Case]]

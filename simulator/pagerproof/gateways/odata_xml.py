@@ -9,10 +9,9 @@ from functools import cache
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from pagerproof import sap_wire
 from pagerproof.gateways.odata_literal import milliseconds
 from pagerproof.gateways.sap_model import EntitySet, ODataService
-from pagerproof.model import Answer
+from pagerproof.model import RUN_BEGINS, Answer
 
 _METADATA: Final = "http://schemas.microsoft.com/ado/2007/08/dataservices/metadata"
 _DATA: Final = "http://schemas.microsoft.com/ado/2007/08/dataservices"
@@ -63,7 +62,7 @@ def feed(
 
 
 def _updated(now_s: float) -> str:
-    return (sap_wire.RUN_BEGINS + timedelta(seconds=now_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (RUN_BEGINS + timedelta(seconds=now_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _entry(entity: Mapping[str, Any], entity_set: EntitySet, updated: str, *, root: bool) -> str:

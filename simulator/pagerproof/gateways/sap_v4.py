@@ -18,7 +18,7 @@ from pagerproof.gateways.odata_query import Query, filtered, options_of, page, q
 from pagerproof.gateways.sap_model import SERVICES, EntitySet, set_of
 from pagerproof.gateways.sap_reads import Record, keyed, listing, read_all
 from pagerproof.gateways.sap_shape import Shape, error_of
-from pagerproof.model import Answer, WireRequest
+from pagerproof.model import RUN_BEGINS, Answer, WireRequest
 from pagerproof.protocols import Exchange
 from pagerproof.rng import key_of
 
@@ -60,7 +60,7 @@ class ShapeV4(Shape):
 
     def _error(self, status: int, error: dict[str, Any], headers: Mapping[str, str], *, application: bool) -> Answer:
         key = key_of(self.exchange.seed, self.exchange.case.index, self.path, str(error["message"]))
-        moment = sap_wire.RUN_BEGINS + timedelta(seconds=self.exchange.now_s())
+        moment = RUN_BEGINS + timedelta(seconds=self.exchange.now_s())
         details: dict[str, Any] = {}
         if application:
             details["@SAP__common.Application"] = {

@@ -35,8 +35,8 @@ from typing import Any, Final, Protocol
 
 from pagerproof.kernel.diagnosis import is_ours
 from pagerproof.kernel.libraries import UuidMaker, patching_libraries
+from pagerproof.model import RUN_BEGINS
 from pagerproof.rng import ByteStream, key_of, sub_key
-from pagerproof.sap_wire import RUN_BEGINS
 
 Stream = Callable[[int], bytes]
 EPOCH_NS: Final = int(RUN_BEGINS.timestamp()) * 1_000_000_000

@@ -12,7 +12,7 @@ import orjson
 from pydantic import Field
 
 from pagerproof import sap_wire
-from pagerproof.model import Answer, Customer
+from pagerproof.model import RUN_BEGINS, Answer, Customer
 from pagerproof.rng import hex_id, key_of
 from pagerproof.scenario.schema import Seconds
 from pagerproof.services.base import ServiceParameters
@@ -24,7 +24,7 @@ from pagerproof.services.sap_protocol import CHANGES_MAX, ProtocolOperations
 _ROOT = "https://sap.example/sap/opu/odata/sap/"
 _ADDRESS = ("street", "city", "postcode", "country")
 _STATUS = {"open": "A", "processing": "B", "shipped": "B", "delivered": "C", "cancelled": "C"}
-_TODAY = sap_wire.RUN_BEGINS.date().isoformat()
+_TODAY = RUN_BEGINS.date().isoformat()
 _UNIX_DAY = date(1970, 1, 1).toordinal()
 
 

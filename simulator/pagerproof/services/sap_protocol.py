@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from pagerproof import sap_wire
-from pagerproof.model import Answer, Customer
+from pagerproof.model import RUN_BEGINS, Answer, Customer
 from pagerproof.services.base import SimulatedService
 from pagerproof.services.job import Job, Refused
 from pagerproof.services.money import decimal_text, minor_units
@@ -311,7 +311,7 @@ class ProtocolOperations(SimulatedService):
             "total": decimal_text(total),
             "items": [{"material": material, "quantity": quantity} for material, quantity in items],
             "delivery_block": "",
-            "placed_on": sap_wire.RUN_BEGINS.date().isoformat(),
+            "placed_on": RUN_BEGINS.date().isoformat(),
         }
 
 
