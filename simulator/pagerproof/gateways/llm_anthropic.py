@@ -220,10 +220,7 @@ def _schema(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _plain(answer: Answer) -> Answer:
     """The answer without the headers that only OpenAI has."""
     headers = {name: value for name, value in answer.headers.items() if not name.startswith("x-ratelimit-")}
-    return Answer(
-        answer.status, headers, answer.body, answer.wire_bytes,
-        pace_s=answer.pace_s, delivery=answer.delivery, rendered=answer.rendered,
-    )  # fmt: skip
+    return answer.with_body(answer.body, headers, wire_bytes=answer.wire_bytes)
 
 
 def _limit_headers(answer: Answer, asked: Asked) -> dict[str, str]:

@@ -47,7 +47,7 @@ class Dialect(Protocol):
 class Asked:
     """What a renderer needs of the request: the model's name, ids, the time, and the request's own options."""
 
-    __slots__ = ("document", "ids", "model", "now_s", "stream", "texts")
+    __slots__ = ("document", "ids", "model", "now_s", "stream")
 
     def __init__(self, document: Mapping[str, Any], model: str, stream: bool, ids: int, now_s: float) -> None:
         self.document = document
@@ -55,7 +55,6 @@ class Asked:
         self.stream = stream
         self.ids = ids
         self.now_s = now_s
-        self.texts: dict[str, str] = {}
 
     @property
     def created_s(self) -> int:

@@ -85,10 +85,9 @@ class FunctionImport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ODataService:
-    """One OData service: its technical name, the component it belongs to, its sets and functions."""
+    """One OData service: its technical name, its sets and functions."""
 
     name: str
-    component: tuple[str, str]
     sets: Mapping[str, EntitySet]
     functions: Mapping[str, FunctionImport] = field(default_factory=dict)
 
@@ -281,10 +280,9 @@ _CREDIT_MEMO = _set(
 )
 
 
-def _service(component: tuple[str, str], *sets: EntitySet, functions: tuple[FunctionImport, ...] = ()) -> ODataService:
+def _service(known: tuple[str, str], *sets: EntitySet, functions: tuple[FunctionImport, ...] = ()) -> ODataService:
     return ODataService(
-        name=component[1],
-        component=component,
+        name=known[1],
         sets=MappingProxyType({each.name: each for each in sets}),
         functions=MappingProxyType({each.name: each for each in functions}),
     )

@@ -33,7 +33,6 @@ class Endpoint:
     route: Route
     schemas: Mapping[str, Schema]
     body: Schema | None
-    body_required: bool
     status: int
     answers: bool
     answer: Schema | None
@@ -140,7 +139,7 @@ class _Reader:
             arguments=kinds, optional=optional, writes=method != "get" and described.get(_READS) is not True,
         )  # fmt: skip
         route = Route(method=method.upper(), path=path, operation=operation, places=places, body=style)
-        return Endpoint(route=route, schemas=schemas, body=body, body_required=required, **self._success(described))
+        return Endpoint(route=route, schemas=schemas, body=body, **self._success(described))
 
     def _parameters(self, place: KeyPath, described: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
