@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
+from tests.gateways.stage import request_of
 
 from pagerproof.gateways.llm import LlmGateway
 from pagerproof.kernel import SimulationLoop
@@ -137,21 +138,6 @@ class FakeExchange:
         return answer
 
 
-def wire_request(method: str, host: str, target: str, headers: Sequence[tuple[str, str]], body: bytes) -> WireRequest:
-    path, _, query = target.partition("?")
-    pairs = tuple((name.lower(), value) for name, value in headers)
-    return WireRequest(
-        method=method,
-        host=host,
-        path=path,
-        raw_path=path,
-        query=query,
-        headers=dict(pairs),
-        header_list=pairs,
-        body=body,
-    )
-
-
 class Door:
     """The server's side of a connection: hands requests to the gateway, records answers."""
 
@@ -163,7 +149,7 @@ class Door:
     async def answer(
         self, method: str, host: str, target: str, headers: Sequence[tuple[str, str]], body: bytes
     ) -> Answer:
-        request = wire_request(method, host, target, headers, body)
+        request = request_of(method, host, target, headers, body)
         self.stage.requests.append(request)
         answer = await self.gateway(request, FakeExchange(self.stage, self.case))
         assert answer.rendered

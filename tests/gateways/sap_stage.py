@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.conformance.service import Asked, Bench, make_case
+from tests.gateways.stage import request_of
 
+from pagerproof.gateways.asgi import asgi
 from pagerproof.gateways.sap import COOKIE, SapGateway
-from pagerproof.model import Answer, WireRequest
+from pagerproof.model import Answer
 from pagerproof.protocols import Render
 from pagerproof.services.sap import SapParameters, SapService
 from pagerproof.tools import ConnectionLost
@@ -104,17 +106,8 @@ class Stage:
 
     def request(self, method: str, raw_path: str, query: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send one request as it is."""
-        wire = WireRequest(
-            method=method,
-            host="sap.sim",
-            path=raw_path,
-            raw_path=raw_path,
-            query=query,
-            headers=headers,
-            header_list=tuple(headers.items()),
-            body=body,
-        )
-        coroutine = self.gateway(wire, self.exchange)
+        target = f"{raw_path}?{query}" if query else raw_path
+        coroutine = self.gateway(request_of(method, "sap.sim", target, headers.items(), body), self.exchange)
         try:
             coroutine.send(None)
         except StopIteration as done:
@@ -146,21 +139,7 @@ def on_loopback(stage: Stage) -> Iterator[str]:
     """Serve the stage's gateway on a local port; yields the address of the host."""
     import uvicorn
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        answer = stage.request(
-            scope["method"], scope["raw_path"].decode(), scope["query_string"].decode(), headers, body
-        )
-        sent = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
-        if answer.status not in (204, 304):
-            sent.append((b"content-length", str(answer.wire_bytes).encode()))
-        await send({"type": "http.response.start", "status": answer.status, "headers": sent})
-        await send({"type": "http.response.body", "body": answer.body})
-
+    app = asgi(stage.gateway, lambda _request: stage.exchange)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -59,20 +59,26 @@ def wire(
     method: str, url: str, body: bytes | object = b"", headers: Mapping[str, str] | None = None, host: str = "x.sim"
 ) -> WireRequest:
     """A request as the network hands it over; anything but bytes is sent as JSON."""
-    raw_path, _, query = url.partition("?")
     given = {name.lower(): value for name, value in (headers or {}).items()}
     if not isinstance(body, bytes):
         body = json.dumps(body).encode()
         given.setdefault("content-type", "application/json")
     given["host"] = host
+    return request_of(method, host, url, given.items(), body)
+
+
+def request_of(method: str, host: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> WireRequest:
+    """A request with this target and exactly these headers."""
+    raw_path, _, query = target.partition("?")
+    pairs = tuple((name.lower(), value) for name, value in headers)
     return WireRequest(
         method=method,
         host=host,
         path=unquote(raw_path),
         raw_path=raw_path,
         query=query,
-        headers=given,
-        header_list=tuple(given.items()),
+        headers=dict(pairs),
+        header_list=pairs,
         body=body,
     )
 
