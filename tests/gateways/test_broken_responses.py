@@ -17,7 +17,7 @@ from tests.gateways.llm_stage import Alter, Door, Stage, transport_of, world_of
 from pagerproof.faults import effects
 from pagerproof.model import Answer
 from pagerproof.protocols import Call
-from pagerproof.scenario.fault_model import Effect
+from pagerproof.scenario.fault_effects import Effect
 
 httpx2 = pytest.importorskip("httpx2")
 openai = pytest.importorskip("openai")

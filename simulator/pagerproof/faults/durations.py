@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from pagerproof.rng import exponential, lognormal
-from pagerproof.scenario.fault_model import Duration
+from pagerproof.scenario.fault_effects import Duration
 
 _Z99 = 2.3263478740408408  # the standard normal's 99th percentile
 

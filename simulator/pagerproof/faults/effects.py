@@ -16,7 +16,7 @@ from pagerproof.faults.wire import Damaged, Slowed, Unconnected
 from pagerproof.model import Answer
 from pagerproof.protocols import Call, Proceed, Service
 from pagerproof.rng import below, sub_key, unit
-from pagerproof.scenario import fault_model as spec
+from pagerproof.scenario import fault_effects as spec
 from pagerproof.tools import ConnectionLost, ToolTimeout
 
 Observable = Literal["result", "timing", "state"]

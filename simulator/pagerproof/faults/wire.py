@@ -10,7 +10,8 @@ from pagerproof.faults.durations import duration
 from pagerproof.model import Answer, Delivery, Operation
 from pagerproof.protocols import Call, Injector, Proceed
 from pagerproof.rng import sub_key
-from pagerproof.scenario import fault_model as spec
+from pagerproof.scenario import fault_effects as spec
+from pagerproof.scenario.fault_model import FaultModel
 from pagerproof.tools import ConnectionLost
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def opening(service: str) -> Operation:
     return Operation(service=service, name=_ATTEMPTS["refused"], summary="connect to the host", arguments={})
 
 
-def attempts_instead(model: spec.FaultModel, operations: frozenset[str]) -> frozenset[str]:
+def attempts_instead(model: FaultModel, operations: frozenset[str]) -> frozenset[str]:
     """Return what `model` strikes where there is a network: for a fault of connecting, attempts to connect."""
     attempts = {_ATTEMPTS[effect.spec.how] for effect in model.effect if isinstance(effect.spec, spec.Connect)}
     if not attempts:

@@ -1,67 +1,26 @@
-"""What a fault model file may say: target x trigger x effect x expectation x citation, as pydantic models."""
+"""What a fault model file may say: target x trigger x effect x expectation x citation, as pydantic models.
+
+The effects stand in `fault_effects`.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    Field,
-    GetJsonSchemaHandler,
-    JsonValue,
-    PrivateAttr,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
-from pagerproof import units
-from pagerproof.scenario.schema import Bytes, Seconds, Share, Strict
-
-M = TypeVar("M", bound=BaseModel)
+from pagerproof.scenario.fault_effects import Effect
+from pagerproof.scenario.fault_values import GaugeValue, Names, Numbers, OrText, exactly_one, tupled
+from pagerproof.scenario.schema import Seconds, Share, Strict
 
 Evidence = Literal["documented", "incident", "measured", "assumed"]
 EVIDENCE: tuple[Evidence, ...] = ("documented", "incident", "measured", "assumed")
 """Grades of evidence, best first."""
 
-
-def _tupled(value: object) -> object:
-    # A strict validator takes no list for a tuple once a model-level validator has seen the data.
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _listed(value: object) -> object:
-    return (value,) if isinstance(value, str | int) else _tupled(value)
-
-
-class _OrText:
-    """What an editor should accept besides the mapping that a validator makes of it."""
-
-    def __init__(self, **schema: Any) -> None:
-        self._schema = {"type": "string", **schema}
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [self._schema, handler(core)]}
-
-
-def _count_or_seconds(value: object) -> object:
-    """Gauges of time are written with their unit, counts without."""
-    return units.duration_s(value) if isinstance(value, str) else value
-
-
-_DURATION = r"^[0-9][0-9._]*\s*(us|ms|s|min|m|h|d)$"
-_NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-_NUMBERS = {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}]}
-GaugeValue = Annotated[float, BeforeValidator(_count_or_seconds), WithJsonSchema({"type": ["number", "string"]})]
-Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed), WithJsonSchema(_NAMES)]
-Numbers = Annotated[tuple[int, ...], Field(min_length=1), BeforeValidator(_listed), WithJsonSchema(_NUMBERS)]
-Facts = Annotated[tuple[str, ...], BeforeValidator(_tupled)]
+Facts = Annotated[tuple[str, ...], BeforeValidator(tupled)]
 
 
 class Cite(Strict):
@@ -100,18 +59,18 @@ class Index(Strict):
     """Request indices: a list (scripted), a range with both ends, or every n-th."""
 
     exact: Numbers | None = None
-    range: Annotated[tuple[int, int] | None, BeforeValidator(_tupled)] = None
+    range: Annotated[tuple[int, int] | None, BeforeValidator(tupled)] = None
     every: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        return _exactly_one(self, "exact", "range", "every")
+        return exactly_one(self, "exact", "range", "every")
 
 
 class Window(Strict):
     """A span of virtual time: from its first instant to just before its last."""
 
-    virtual: Annotated[tuple[Seconds, Seconds], BeforeValidator(_tupled)]
+    virtual: Annotated[tuple[Seconds, Seconds], BeforeValidator(tupled)]
 
     @model_validator(mode="after")
     def _forward(self) -> Self:
@@ -209,355 +168,6 @@ class Trigger(Strict):
         return self
 
 
-# --- effects
-
-
-class Duration(Strict):
-    """A time that is drawn: constant (`for`), exponential (`mean`), or lognormal (`p50` and `p99`)."""
-
-    dist: Literal["constant", "exponential", "lognormal"] = "constant"
-    for_: Seconds | None = Field(default=None, alias="for")
-    mean: Seconds | None = None
-    p50: Seconds | None = None
-    p99: Seconds | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        needed = {"constant": ("for_",), "exponential": ("mean",), "lognormal": ("p50", "p99")}[self.dist]
-        for name in ("for_", "mean", "p50", "p99"):
-            if (getattr(self, name) is not None) != (name in needed):
-                keys = " and ".join(each.rstrip("_") for each in needed)
-                raise ValueError(f"dist: {self.dist} takes {keys}, and nothing else of for, mean, p50, p99")
-        if self.p50 is not None and self.p99 is not None and not 0 < self.p50 < self.p99:
-            raise ValueError("p50 must be above zero and below p99")
-        return self
-
-
-def _duration(value: object) -> object:
-    return value if isinstance(value, Mapping | BaseModel) else {"dist": "constant", "for": value}
-
-
-Drawn = Annotated[Duration, BeforeValidator(_duration), _OrText(pattern=_DURATION)]
-
-
-class Delay(Duration):
-    """The answer comes later: the wait is before the service sees the call or after it has answered.
-
-    Without `where`, the target's edge says which: request is before, response after.
-    """
-
-    where: Literal["before", "after"] | None = None
-
-
-class Truncate(Strict):
-    """The body ends early: after a share of its bytes or at a size, at a byte, a token or inside a UTF-8 character.
-
-    `content_length: original` announces the full length (a cut on the wire); `actual` hides the cut.
-    """
-
-    keep: Share | None = None
-    bytes: Bytes | None = None
-    at: Literal["byte", "token", "mid_utf8"] = "byte"
-    content_length: Literal["original", "actual"] = "original"
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        return _exactly_one(self, "keep", "bytes")
-
-
-Malformed = Literal[
-    "html",
-    "empty",
-    "trailing_comma",
-    "single_quotes",
-    "unquoted_keys",
-    "nan",
-    "comment",
-    "fenced",
-    "concatenated",
-    "unescaped",
-    "bom",
-    "double_encoded",
-]
-
-
-class Malform(Strict):
-    """The body is not the JSON it should be, under a good status."""
-
-    how: Malformed
-
-
-Preset = Literal[
-    "sap.lock_held",
-    "sap.processing_timeout",
-    "sap.run_limit_dump",
-    "sap.csrf_required",
-    "sap.partner_not_reached",
-    "sap.number_range_end",
-    "sap.service_unavailable",
-    "sap.quota_exceeded",
-    "http.rate_limited",
-    "http.spike_arrest",
-    "http.quota_exhausted",
-    "http.unavailable",
-    "http.gateway_timeout",
-    "http.pool_exhausted",
-    "llm.rate_limited",
-    "llm.overloaded",
-]
-
-
-class AnswerWith(Strict):
-    """Another answer than the service's: a preset of the wire registry, or a status with headers and a body.
-
-    With `edge: request` the service does no work: a gateway before it answers `after` a while, or, `by: service`,
-    the service itself refuses. With `edge: response` it has done the work, and its own answer is lost.
-    """
-
-    preset: Preset | None = None
-    status: int | None = Field(default=None, ge=200, le=599)
-    headers: dict[str, str] = Field(default_factory=dict)
-    body: JsonValue = None
-    retry_after: Seconds | None = None
-    by: Literal["gateway", "service"] = "gateway"
-    after: Drawn = Duration.model_validate({"for": "20ms"})
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        return _exactly_one(self, "preset", "status")
-
-
-class Hold(Strict):
-    """A foreign job (a slow report) stands in the line before this call and keeps a worker for so long."""
-
-    resource: str
-    for_: Drawn = Field(alias="for")
-
-
-class SlowWork(Strict):
-    """The service's own work on this call takes so much longer and keeps its worker, also after the caller gave up."""
-
-    for_: Drawn = Field(alias="for")
-
-
-class Outcome(Strict):
-    """Whether the write is committed, whatever the caller is told."""
-
-    committed: Share
-
-
-class Timeout(Strict):
-    """No answer until `after`; the write is committed with this probability.
-
-    Then a preset answer arrives, or, without one, ToolTimeout is raised.
-    """
-
-    committed: Share
-    after: Drawn
-    answer: Preset | None = None
-
-
-class DropConnection(Strict):
-    """The connection breaks without an answer; the write is committed with this probability."""
-
-    committed: Share
-
-
-class Fields(Strict):
-    """Fields of the JSON answer: every one of the `field` names, wherever it stands, or `any` one field."""
-
-    field: Names
-
-
-class RenameField(Strict):
-    """A field comes under another name (given, or its own in another style)."""
-
-    field: Names
-    to: str | None = None
-
-
-class WrongType(Strict):
-    """A field comes as another JSON type."""
-
-    field: Names
-    to: Literal["string", "number", "object", "list", "boolean"] = "object"
-
-
-class Stale(Strict):
-    """Reads answer as the record stood before this run's changes."""
-
-
-class WrongRecord(Strict):
-    """Reads answer with the record of somebody else."""
-
-
-class Duplicate(Strict):
-    """The service receives the call twice and carries out both."""
-
-
-class IgnoreWrite(Strict):
-    """The service says that it is done and has not done it."""
-
-
-class ForgetIdempotency(Strict):
-    """The service has evicted the idempotency key: a repeat counts as new."""
-
-
-class ExpireSession(Strict):
-    """The session and its CSRF token are gone: the service refuses as it does without a token."""
-
-
-class LeakLock(Strict):
-    """The record stays locked for this long after the call."""
-
-    for_: Drawn = Field(alias="for")
-
-
-class LeakConnection(Strict):
-    """If the caller gives up, the service never gets the connection back."""
-
-
-class PolicyDrift(Strict):
-    """The policy in the knowledge base reads otherwise than the one the company stands by: its days times `factor`."""
-
-    factor: float = Field(gt=0)
-
-
-class InventedTool(Strict):
-    """The model calls a tool that does not exist."""
-
-    name: str | None = None
-
-
-class TruncatedArguments(Strict):
-    """The model's tool arguments end early, and `finish_reason` says length or, silently, tool_calls."""
-
-    keep: Share = 0.6
-    finish_reason: Literal["length", "tool_calls"] = "length"
-
-
-class Prose(Strict):
-    """The model says what it would do instead of calling the tool."""
-
-
-class Refusal(Strict):
-    """The model declines on grounds of policy where nothing is wrong."""
-
-
-class PoliteLoop(Strict):
-    """A verifier never approves and a worker never says that it is finished: each asks for one more round."""
-
-
-class CutStream(Strict):
-    """The stream ends early: part of the text or arguments, no finish_reason."""
-
-    keep: Share = 0.5
-
-
-class Behave(Strict):
-    """The simulated model behaves in this way on this call; the names are those of its policy."""
-
-    name: str
-
-
-class TemperatureShift(Strict):
-    """The simulated model answers as if its temperature were so much higher or lower."""
-
-    by: float
-
-
-class Connect(Strict):
-    """No connection comes about: the name is not found, the connection refused, or nobody answers.
-
-    `after` says when that is clear: at once, or, for `timeout`, when the operating system gives up (127 s).
-    """
-
-    how: Literal["dns", "refused", "timeout"]
-    after: Drawn | None = None
-
-
-class ResetBody(Strict):
-    """The connection is reset in the middle of the body, after a share of it."""
-
-    keep: Share = 0.5
-
-
-class HalfHeaders(Strict):
-    """The connection closes in the middle of the answer's headers."""
-
-
-class BadChunk(Strict):
-    """The body comes in chunks, and after a share of it a chunk's size is no number."""
-
-    keep: Share = 0.5
-
-
-class SlowBytes(Strict):
-    """The body trickles at so many bytes a second."""
-
-    bytes_per_s: float = Field(gt=0)
-
-
-class Effect(Strict):
-    """One effect: a mapping with exactly one key; an effect without settings may stand as a bare word."""
-
-    delay: Delay | None = None
-    truncate: Truncate | None = None
-    malform: Malform | None = None
-    answer: AnswerWith | None = None
-    hold: Hold | None = None
-    slow_work: SlowWork | None = None
-    outcome: Outcome | None = None
-    timeout: Timeout | None = None
-    drop_connection: DropConnection | None = None
-    drop_field: Fields | None = None
-    rename_field: RenameField | None = None
-    wrong_type: WrongType | None = None
-    null_field: Fields | None = None
-    stale: Stale | None = None
-    wrong_record: WrongRecord | None = None
-    duplicate: Duplicate | None = None
-    ignore_write: IgnoreWrite | None = None
-    forget_idempotency: ForgetIdempotency | None = None
-    expire_session: ExpireSession | None = None
-    leak_lock: LeakLock | None = None
-    leak_connection: LeakConnection | None = None
-    policy_drift: PolicyDrift | None = None
-    invented_tool: InventedTool | None = None
-    truncated_arguments: TruncatedArguments | None = None
-    prose: Prose | None = None
-    refusal: Refusal | None = None
-    polite_loop: PoliteLoop | None = None
-    cut_stream: CutStream | None = None
-    behaviour: Behave | None = None
-    temperature_shift: TemperatureShift | None = None
-    connect: Connect | None = None
-    reset_body: ResetBody | None = None
-    half_headers: HalfHeaders | None = None
-    bad_chunk: BadChunk | None = None
-    slow_bytes: SlowBytes | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_word(cls, data: Any) -> Any:
-        return {data: {}} if isinstance(data, str) else data
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        return _exactly_one(self, *type(self).model_fields)
-
-    @property
-    def kind(self) -> str:
-        """The one key that was written."""
-        return next(iter(self.model_fields_set))
-
-    @property
-    def spec(self) -> Strict:
-        """What was written under it."""
-        spec: Strict = getattr(self, self.kind)
-        return spec
-
-
 # --- the whole
 
 
@@ -585,7 +195,7 @@ class FaultLimits(Strict):
     concurrent: int | None = Field(default=None, ge=1)
     max_requests: Annotated[int, Field(ge=1, strict=True)] | Share | None = None
     total: int | None = Field(default=None, ge=1)
-    stop_when: Annotated[StopWhen | None, BeforeValidator(_none_is_null), _OrText(const="none")] = None
+    stop_when: Annotated[StopWhen | None, BeforeValidator(_none_is_null), OrText(const="none")] = None
 
 
 class Expect(Strict):
@@ -606,13 +216,13 @@ class FaultModel(Strict):
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     title: str = Field(min_length=1)
     description: str = ""
-    cites: Annotated[tuple[Cite, ...], Field(min_length=1), BeforeValidator(_tupled)]
+    cites: Annotated[tuple[Cite, ...], Field(min_length=1), BeforeValidator(tupled)]
     target: Target
     trigger: Trigger
     effect: Annotated[
-        tuple[Annotated[Effect, _OrText(pattern="^[a-z_]+$")], ...], Field(min_length=1), BeforeValidator(_tupled)
+        tuple[Annotated[Effect, OrText(pattern="^[a-z_]+$")], ...], Field(min_length=1), BeforeValidator(tupled)
     ]
-    limits: Annotated[FaultLimits, BeforeValidator(_none_is_empty), _OrText(const="none")]
+    limits: Annotated[FaultLimits, BeforeValidator(_none_is_empty), OrText(const="none")]
     expect: Expect
     parameters: dict[str, str] = Field(default_factory=dict)
 
@@ -673,11 +283,3 @@ def _place(written: dict[str, Any], path: str) -> tuple[Any, str]:
     if not isinstance(holder, dict) or keys[-1] not in holder:
         raise KeyError(path)
     return holder, keys[-1]
-
-
-def _exactly_one(model: M, *names: str) -> M:
-    given = [name for name in names if getattr(model, name) is not None]
-    if len(given) != 1:
-        choice = ", ".join(names)
-        raise ValueError(f"write exactly one of {choice}" + (f" (here: {', '.join(given)})" if given else ""))
-    return model
