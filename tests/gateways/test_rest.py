@@ -12,11 +12,13 @@ import pytest
 from tests.conformance.service import samples_of
 from tests.gateways.stage import ServiceExchange, send
 
+from pagerproof.gateways.openapi import openapi_document
 from pagerproof.gateways.rest import BODY_BYTES_MAX, rest_gateway
 from pagerproof.gateways.rest_routes import REST_SERVICES, ROUTES
 from pagerproof.model import Answer
 from pagerproof.services import make_services
 from pagerproof.services.catalogue import operations_of
+from pagerproof.services.own import own_operation
 from pagerproof.services.routes import Route
 from pagerproof.tools import ConnectionLost
 
@@ -55,6 +57,16 @@ def request_of(route: Route, arguments: Mapping[str, Any]) -> tuple[str, object]
 
 
 # --- every operation, and the documents
+
+
+@pytest.mark.parametrize(("body", "media"), [("whole", "application/json"), ("raw", "*/*")])
+def test_a_document_says_that_there_is_a_body_also_where_its_shape_is_not_known(body: Any, media: str) -> None:
+    operation = own_operation(
+        "billing", "Invoice.create", "Write.", arguments={"body": "any"}, optional=["body"], writes=True
+    )
+    route = Route(method="POST", path="/invoices", operation=operation, places={"body": "body"}, body=body)
+    described = openapi_document("billing", "https://billing.sim", [route])["paths"]["/invoices"]["post"]
+    assert described["requestBody"] == {"required": False, "content": {media: {"schema": {}}}}
 
 
 def test_every_operation_of_these_services_has_one_route() -> None:

@@ -71,7 +71,7 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if operation.writes:
         described["parameters"].append(_IDEMPOTENCY)
-    if route.body == "fields":
+    if route.body != "none":
         described["requestBody"] = _request_body(route)
     described["responses"] = {
         str(route.status): {"description": "Done.", "content": {"application/json": {"schema": {"type": "object"}}}},
@@ -94,6 +94,9 @@ def _parameter(route: Route, name: str, place: str) -> dict[str, Any]:
 
 def _request_body(route: Route) -> dict[str, Any]:
     operation = route.operation
+    if route.body != "fields":
+        media = "application/json" if route.body == "whole" else "*/*"
+        return {"required": "body" not in operation.optional, "content": {media: {"schema": {}}}}
     names = [name for name, place in route.places.items() if place == "body"]
     required = [name for name in names if name not in operation.optional]
     schema: dict[str, Any] = {
