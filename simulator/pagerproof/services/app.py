@@ -142,8 +142,6 @@ class AppService(OwnService):
     def _scope(self, job: Job, route: Route) -> Scope:
         arguments = job.arguments
         path = concrete_path(route, arguments)
-        if route.path == "/{path...}":
-            path = "/" + str(arguments["path"])
         query = {
             name: value for name, value in arguments.items() if name != "body" and name not in route.places
         }  # fmt: skip

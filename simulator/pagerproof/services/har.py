@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from urllib.parse import quote
 
 import orjson
 from pydantic import Field
@@ -13,7 +12,7 @@ from pagerproof.protocols import World
 from pagerproof.services.base import ServiceParameters
 from pagerproof.services.har_file import Recorded, body_print
 from pagerproof.services.job import Job, Refused
-from pagerproof.services.own import OwnService, operation_name, own_operation
+from pagerproof.services.own import OwnService, concrete_path, operation_name, own_operation
 from pagerproof.services.routes import Place, Route
 
 _MISS = "Recording.get"
@@ -63,7 +62,7 @@ class HarService(OwnService):
     def answered(self, job: Job, route: Route) -> Answer:
         """Return the recording that fits best. Raises Refused where there is none."""
         arguments = job.arguments
-        path = _path(route, arguments)
+        path = concrete_path(route, arguments, safe="~:@!$&'()*+,;=")
         query = tuple(sorted(
             (name, _text(value)) for name, value in arguments.items()
             if route.places.get(name, "query") == "query"
@@ -85,18 +84,6 @@ class HarService(OwnService):
 
 def _shared(recorded: tuple[tuple[str, str], ...], asked: tuple[tuple[str, str], ...]) -> tuple[bool, int]:
     return recorded == asked, len(set(recorded) & set(asked)) - len(set(recorded) ^ set(asked))
-
-
-def _path(route: Route, arguments: Mapping[str, object]) -> str:
-    parts = []
-    for segment in route.segments:
-        if segment == "{path...}":
-            parts.append(str(arguments.get("path", "")))
-        elif segment.startswith("{"):
-            parts.append(quote(str(arguments.get(segment[1:-1], "")), safe="~:@!$&'()*+,;="))
-        else:
-            parts.append(segment)
-    return "/" + "/".join(parts)
 
 
 def _text(value: object) -> str:

@@ -137,12 +137,16 @@ def _decoded(text: str) -> Any:
         return text
 
 
-def concrete_path(route: Route, arguments: Mapping[str, Any]) -> str:
-    """Return the route's path with these arguments in it."""
+def concrete_path(route: Route, arguments: Mapping[str, Any], *, safe: str = "") -> str:
+    """Return the route's path with these arguments in it; `safe` characters stay as they are, as does a rest of a path."""
     parts = []
     for segment in route.segments:
-        name = segment.strip("{}").removesuffix("...")
-        parts.append(quote(str(arguments.get(name, "")), safe="") if segment.startswith("{") else segment)
+        if segment.endswith("...}"):
+            parts.append(str(arguments.get(segment[1:-4], "")))
+        elif segment.startswith("{"):
+            parts.append(quote(str(arguments.get(segment[1:-1], "")), safe=safe))
+        else:
+            parts.append(segment)
     return "/" + "/".join(parts)
 
 
