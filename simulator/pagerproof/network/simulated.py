@@ -81,7 +81,7 @@ class SimulatedNetwork:
         seed: int = 0,
         latency_s: float | None = None,
         bytes_per_s: float | None = None,
-        body_bytes_max: int = 16 * 1024 * 1024,
+        body_bytes_max: int = 64 * 1024 * 1024,  # above what gateways refuse in their own words
         keep_alive_s: float | None = 75.0,
     ) -> None:
         self._loop = loop
