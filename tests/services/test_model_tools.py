@@ -89,12 +89,12 @@ def test_a_declared_operation_that_nobody_offers_is_an_error_with_the_nearest_na
 def test_the_report_says_for_each_tool_what_it_was_taken_for_and_how_sure_that_is() -> None:
     tools = [function("lookup_order", "", id="string"), function("think", "", thought="string")]
     matching = match_tools(tools, OPERATIONS)
-    assert matching.lines()[0].startswith("lookup_order -> orders.Order.get (id=order_id): matched, ")
-    assert matching.lines()[1].startswith("think -> unmatched: ")
-    document = matching.document()
-    assert document[0]["operations"] == ["orders.Order.get"]
-    assert document[0]["sure"] > 0.5
-    assert matching.unmatched() == ["think"]
+    matched, left = matching.uses
+    assert (matched.tool.name, matched.operations) == ("lookup_order", ("orders.Order.get",))
+    assert [(ours, given.path) for ours, given in matched.arguments] == [("order_id", ("id",))]
+    assert matched.why.startswith("matched, ")
+    assert matched.sure > 0.5
+    assert (left.tool.name, left.role) == ("think", "unmatched")
 
 
 def test_the_same_tools_are_matched_the_same_way_in_any_order() -> None:

@@ -77,12 +77,6 @@ class ToolUse:
     sure: float = 0.0
     why: str = ""
 
-    def line(self) -> str:
-        """This use as a line of text."""
-        target = ", ".join(self.operations) or self.role
-        said = ", ".join(f"{'.'.join(given.path)}={ours}" for ours, given in self.arguments)
-        return f"{self.tool.name} -> {target}{f' ({said})' if said else ''}: {self.why}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolMatching:
@@ -99,28 +93,6 @@ class ToolMatching:
     key: int
     handoffs: tuple[ToolUse, ...] = field(default=())
     outputs: tuple[ToolUse, ...] = field(default=())
-
-    def lines(self) -> list[str]:
-        """The report, a line for each tool."""
-        return [use.line() for use in self.uses]
-
-    def document(self) -> list[dict[str, Any]]:
-        """The report as JSON values."""
-        return [
-            {
-                "tool": use.tool.name,
-                "role": use.role,
-                "operations": list(use.operations),
-                "arguments": {".".join(parameter.path): ours for ours, parameter in use.arguments},
-                "sure": round(use.sure, 3),
-                "why": use.why,
-            }
-            for use in self.uses
-        ]
-
-    def unmatched(self) -> list[str]:
-        """The names of the tools that were taken for nothing."""
-        return [use.tool.name for use in self.uses if use.role == "unmatched"]
 
 
 def check_declared(declared: Declared, operations: Iterable[str]) -> None:

@@ -138,7 +138,7 @@ def _decoded(text: str) -> Any:
 
 
 def concrete_path(route: Route, arguments: Mapping[str, Any], *, safe: str = "") -> str:
-    """Return the route's path with these arguments in it; `safe` characters stay as they are, as does a rest of a path."""
+    """Return the route's path with these arguments in it; a rest of a path and `safe` characters stay as they are."""
     parts = []
     for segment in route.segments:
         if segment.endswith("...}"):
