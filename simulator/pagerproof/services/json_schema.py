@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from pagerproof.model import RUN_BEGINS
 from pagerproof.rng import below, pick, sub_key, unit
 
 _DEPTH_MAX: Final = 12  # a schema that needs itself ends there
@@ -229,9 +230,9 @@ def _drawn_scalar(schema: Mapping[str, Any], kind: str, key: int, name: str) -> 
         return round(low + unit(key) * (high - low), 2)
     form = schema.get("format", "")
     if form == "date":
-        return (date(2026, 11, 25) - timedelta(days=below(key, 60))).isoformat()
+        return (RUN_BEGINS.date() - timedelta(days=below(key, 60))).isoformat()
     if form == "date-time":
-        return f"{(date(2026, 11, 25) - timedelta(days=below(key, 60))).isoformat()}T{below(key, 24):02d}:00:00Z"
+        return f"{(RUN_BEGINS.date() - timedelta(days=below(key, 60))).isoformat()}T{below(key, 24):02d}:00:00Z"
     if form == "email":
         return f"{pick(key, _WORDS)}@example.com"
     if form == "uuid":
