@@ -54,7 +54,7 @@ def _event_loops() -> Callable[[], None]:
     running: dict[str, Any] = {name: vars(asyncio)[name] for name in names}
 
     def restore() -> None:
-        asyncio.events._event_loop_policy = before  # type: ignore[attr-defined]
+        asyncio.events._event_loop_policy = before  # type: ignore[attr-defined]  # typeshed leaves it out
         for name, function in running.items():
             setattr(asyncio, name, function)
 

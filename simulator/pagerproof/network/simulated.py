@@ -120,7 +120,7 @@ class SimulatedNetwork:
         StandIn.lookout = Lookout()
         StandIn.refuse = self._refuse
         self._real = (socket.socket, socket.getaddrinfo)
-        socket.socket = StandIn  # type: ignore[misc]
+        socket.socket = StandIn  # type: ignore[misc]  # a class is replaced, for every module that looks it up
         socket.getaddrinfo = self._refuse_getaddrinfo
         self._loop.network = self
         return self
@@ -131,7 +131,7 @@ class SimulatedNetwork:
             return
         self._loop.network = None
         assert self._real is not None
-        socket.socket, socket.getaddrinfo = self._real  # type: ignore[misc]
+        socket.socket, socket.getaddrinfo = self._real  # type: ignore[misc]  # as above
         assert self._trust is not None
         self._trust.undo()
         self._trust = self._authority = None
