@@ -135,6 +135,7 @@ def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -
         operations=operations,
         requests=plan.requests,
         forced=forced,
+        connections=plan.agent.foreign,
     )
     boundary = Boundary(
         loop=loop,
