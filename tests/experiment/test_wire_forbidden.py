@@ -8,14 +8,14 @@ import builtins
 import datetime
 import json
 import os
-import random
+import random  # noqa: TID251 - looked at, never drawn from
 import signal
 import socket
 import ssl
 import sys
 import threading
 import time
-import uuid
+import uuid  # noqa: TID251 - looked at, never drawn from
 import warnings
 
 import pytest
@@ -67,7 +67,7 @@ def test_clocks_show_virtual_time(tmp_path):
         told.append((datetime.datetime.now(datetime.timezone.utc) - began[2]).total_seconds())
     """
     execution = run_wired(tmp_path, with_client(body, before="import asyncio, datetime, time"), requests=3)
-    assert {event[4] for event in events(execution, "replied")} == {"HANDED OVER: 3600.0 3600.0 3600.0"}
+    assert {event[4] for event in events(execution, "replied")} == {"HANDED OVER to a colleague: 3600.0 3600.0 3600.0"}
 
 
 def test_a_pause_on_the_loop_takes_its_virtual_time_and_is_noted(tmp_path):
@@ -81,7 +81,7 @@ WATCHED = {
     "getaddrinfo": lambda: socket.getaddrinfo,
     "wrap_bio": lambda: ssl.SSLContext.wrap_bio,
     "wrap_socket": lambda: ssl.SSLContext.wrap_socket,
-    "time": lambda: time.time,
+    "time": lambda: time.time,  # noqa: TID251 - looked at, never read
     "monotonic": lambda: time.monotonic,
     "sleep": lambda: time.sleep,
     "datetime": lambda: datetime.datetime,

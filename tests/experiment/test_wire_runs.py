@@ -32,7 +32,7 @@ def test_requests_that_share_a_connection_are_told_apart_by_who_writes(tmp_path)
         http = httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=1))
         async def main(text: str, email: str) -> str:
             await http.get("http://crm.sim/customers", params={"email": email})
-            return "HANDED OVER: done"
+            return "HANDED OVER to a colleague"
     """
     execution = run_wired(tmp_path, agent)
     asked = events(execution, "called")
@@ -52,7 +52,7 @@ OUTLIVING = """
     async def main(text: str, email: str) -> str:
         {start}
         await asyncio.sleep(1)
-        return "HANDED OVER: done"
+        return "HANDED OVER to a colleague"
 """
 
 
@@ -96,7 +96,7 @@ WRONG = {
 def test_the_service_answers_what_is_asked_wrongly_and_the_run_goes_on(tmp_path, what):
     asked, status = WRONG[what]
     execution = run_wired(tmp_path, with_client(f"told.append(({asked}).status_code)\n{READ}"), requests=3)
-    assert [said(execution, index) for index in (1, 2, 3)] == [f"HANDED OVER: {status} 404"] * 3
+    assert [said(execution, index) for index in (1, 2, 3)] == [f"HANDED OVER to a colleague: {status} 404"] * 3
     assert execution.end.stopped_by is None
     assert execution.exit_status == 0
 

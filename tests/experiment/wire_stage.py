@@ -35,7 +35,8 @@ async def main(text: str, email: str) -> str:
 def with_client(body: str, before: str = "") -> str:
     """Return an agent that runs `body` with an `http` client of its own, hands over, and says what stands in `told`."""
     inside = textwrap.indent(textwrap.dedent(body), " " * 8)
-    return f"{textwrap.dedent(before)}{_CLIENT}{inside}\n    return ' '.join(['HANDED OVER:', *map(str, told)])\n"
+    end = "    return ' '.join(['HANDED OVER to a colleague:', *map(str, told)])"
+    return f"{textwrap.dedent(before)}{_CLIENT}{inside}\n{end}\n"
 
 
 def run_wired(folder: Path, source: str, more: str = "", *, base: str = CALM, **options: object) -> Execution:
