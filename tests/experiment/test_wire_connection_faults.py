@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.experiment.wire_stage import events, run_wired, with_client
+from tests.experiment.wire_stage import events, network_use, run_wired, with_client
 
 pytest.importorskip("httpx")
 
@@ -37,8 +37,7 @@ def test_a_struck_attempt_is_the_clients_own_error_and_belongs_to_the_request_th
     assert {index for index, _, _, _, said in events(execution, "replied") if error in said} == {4}
     assert {event[0] for event in events(execution, "called") if event[1] == operation} == {4}
     assert why is None or {event[4] for event in events(execution, "broke", 4)} == {why}
-    assert execution.result.network is not None
-    assert execution.result.network.unattributed == {}
+    assert network_use(execution).unattributed == {}
 
 
 def test_without_a_fault_connecting_is_no_call(tmp_path):

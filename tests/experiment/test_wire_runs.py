@@ -8,7 +8,7 @@ import pytest
 
 from pagerproof.errors import InvalidFile
 from tests.experiment.running import pagerproof, plan_for, scenario_file
-from tests.experiment.wire_stage import CALM, events, run_wired, with_client
+from tests.experiment.wire_stage import CALM, events, network_use, run_wired, with_client
 
 pytest.importorskip("httpx")
 
@@ -39,7 +39,7 @@ def test_requests_that_share_a_connection_are_told_apart_by_who_writes(tmp_path)
     assert [(event[0], event[1]) for event in asked] == [(index, "crm.Customer.find") for index in range(1, 21)]
     emails = {event[0]: event[4] for event in asked}
     assert len(set(emails.values())) > 5, "each with what its own customer said"
-    assert execution.result.network.unattributed == {}
+    assert network_use(execution).unattributed == {}
 
 
 OUTLIVING = """
@@ -66,7 +66,7 @@ OUTLIVING = """
 )
 def test_a_call_of_no_request_is_counted_and_makes_the_run_inconclusive(tmp_path, wait, start):
     execution = run_wired(tmp_path, OUTLIVING.format(wait=wait, start=start))
-    unattributed = execution.result.network.unattributed
+    unattributed = network_use(execution).unattributed
     assert list(unattributed) == ["orders.Order.get"]
     assert 1 <= unattributed["orders.Order.get"] <= 20
     assert execution.exit_status == 3
@@ -109,7 +109,7 @@ def test_a_host_that_nobody_serves_is_the_clients_own_error_and_is_counted(tmp_p
             told.append(error)
     """
     execution = run_wired(tmp_path, with_client(body))
-    assert execution.result.network.strangers == {"shop.exmaple": 20}
+    assert network_use(execution).strangers == {"shop.exmaple": 20}
     assert "Name or service not known" in said(execution, 5)
     assert execution.exit_status == 0
 

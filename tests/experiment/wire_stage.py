@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pagerproof.experiment.run import Execution
+from pagerproof.metrics.result import NetworkUse
 from tests.experiment.running import run_agent
 
 CALM = """
@@ -42,6 +43,12 @@ def with_client(body: str, before: str = "") -> str:
 def run_wired(folder: Path, source: str, more: str = "", *, base: str = CALM, **options: object) -> Execution:
     """Run an agent under `base` with `more` keys of the scenario; the run's folder is under `folder`."""
     return run_agent(folder, source, base + textwrap.dedent(more), **options)
+
+
+def network_use(execution: Execution) -> NetworkUse:
+    """Return what went over the run's network beside answered requests."""
+    assert execution.result.network is not None
+    return execution.result.network
 
 
 def events(execution: Execution, kind: str, index: int | None = None) -> list[tuple[Any, ...]]:

@@ -51,6 +51,8 @@ def place_of(frame: FrameType | None) -> str:
 
 
 def _up_to_the_loop(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None and frame.f_code.co_filename == _LOOP:  # what the agent called of it
+        frame = frame.f_back
     while frame is not None and frame.f_code.co_filename != _LOOP:
         yield frame
         frame = frame.f_back
