@@ -129,7 +129,7 @@ def attempted(
         async def work() -> str | None:
             try:
                 async with asyncio.timeout(give_up_s):
-                    return await attempt(stage.injector, attempt_call)
+                    return await attempt(stage.injector, attempt_call, stage.injector.decide(attempt_call))
             except TimeoutError:
                 return "given up"
 
@@ -163,5 +163,6 @@ def test_calls_on_an_open_connection_are_left_to_other_faults() -> None:
     with stage_for(refused, model("slow"), connections=True) as stage:
         seen = stage.run(stage.call(case(1), CANCEL))
         assert (seen.status, seen.elapsed_s) == (200, SERVICE_S + 1)
-        stage.run(attempt(stage.injector, Call(case(2), opening("orders"), {}, 1, 1, 7, 0.0, None, None)))
+        first = Call(case(2), opening("orders"), {}, 1, 1, 7, 0.0, None, None)
+        stage.run(attempt(stage.injector, first, stage.injector.decide(first)))
         assert {row.fault: row.drawn for row in stage.injector.ledger()} == {"refused": 1, "slow": 1}

@@ -48,7 +48,7 @@ def on_a_connection(httpx, name: str, model: FaultModel):
         async def decided(operation):
             call = call_of(a_case, OPERATION, started_s=stage.loop.time())
             call.operation = operation
-            how = await attempt(stage.injector, call)
+            how = await attempt(stage.injector, call, stage.injector.decide(call))
             return None if how is None else Connecting(how=how, after_s=0.0)
 
         network = SimulatedNetwork(

@@ -224,7 +224,7 @@ def make_plan(
 
 
 def _from_beside(agent: str, scenario_path: Path) -> str:
-    """Return how a scenario's agent is found from anywhere: by its full path where it is a file beside the scenario."""
+    """Return how a scenario's agent is found from anywhere: by its full path, for a file beside the scenario."""
     place, colon, attribute = agent.partition(".py:")
     beside = scenario_path.resolve().parent / f"{place}.py" if colon else scenario_path.resolve().parent / agent
     return f"{beside}{colon and ':'}{attribute}" if beside.suffix == ".py" and beside.is_file() else agent

@@ -137,6 +137,7 @@ def set_stage(plan: Plan, *, forced: Mapping[int, list[Strike]] | None = None) -
         operations=operations,
         requests=plan.requests,
         forced=forced,
+        connections=plan.agent.foreign,
     )
     boundary = Boundary(
         loop=loop,
@@ -309,7 +310,7 @@ def _result(
         baseline=base,
         interrupted=stopped_by is not None and not isinstance(stopped_by, AgentMisbehaved),
         agent_stopped_run=str(stopped_by) if isinstance(stopped_by, AgentMisbehaved) else "",
-        unattributed=0 if network is None else sum(network.unattributed.values()),
+        unattributed={} if network is None else network.unattributed,
     )
     return summarise(
         requests,

@@ -23,9 +23,10 @@ from pagerproof.experiment.boundary import (
     reader,
     unknown_operation,
 )
+from pagerproof.faults.wire import WHY_NOT, Failure, attempt
 from pagerproof.kernel import OrderedTask
 from pagerproof.metrics.result import NetworkUse, ToolMatch
-from pagerproof.model import Answer, Customer, Expectation, Request, Truth, WireRequest
+from pagerproof.model import Answer, Customer, Expectation, Operation, Request, Truth, WireRequest
 from pagerproof.network import Handler
 from pagerproof.protocols import Call, Case, Directory, Gateway, Render
 from pagerproof.rng import key_of
@@ -124,6 +125,38 @@ class Wire:
             raise AssertionError(f"the gateway of {request.host} failed at {request.method} {request.path}") from error
         exchange.went_out()
         return answer
+
+    async def attempt(self, operation: Operation, owner: object) -> Failure | None:
+        """Make one attempt of the owner's client to look up or to connect; return how it failed, None where it did not.
+
+        Attempts are calls of the request from the first one on that a fault strikes: how often a client connects
+        without any hangs on what other requests left in its pool.
+        """
+        case, lineage = (owner.case, owner.lineage) if isinstance(owner, Owner) else (self.nobody, "")
+        boundary = self.boundary
+        name = operation.full_name
+        now = boundary.loop.time()
+        named = f"{lineage}\x1f{name}\x1f".encode()
+        key = key_of_call(case, key_of(boundary.seed, case.index), named, b"", 1)
+        call = Call(case, operation, {}, case.calls + 1, 1, key, now, None, None)
+        struck = boundary.injector.decide(call)
+        if not any(each.operation == name for each in case.decisions):
+            return None
+        case.calls += 1  # the decisions about this attempt have its number
+        case.log.append((now, CALLED, name, call.number, 1, ""))
+        limit = over_a_limit(case, boundary)
+        if limit and case.index:
+            self.end(case, limit)
+        try:
+            how = await attempt(boundary.injector, call, struck)
+        except asyncio.CancelledError:
+            case.log.append((boundary.loop.time(), CANCELLED, name, call.number, 0, ""))
+            raise
+        if how is None:
+            case.log.append((boundary.loop.time(), ANSWERED, name, call.number, 200, ""))
+        else:
+            case.log.append((boundary.loop.time(), BROKE, name, call.number, 0, WHY_NOT[how]))
+        return how
 
     def use(self) -> NetworkUse:
         """Return what went over the network beside answered requests, for the result."""

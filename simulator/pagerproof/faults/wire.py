@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pagerproof.faults.durations import duration
 from pagerproof.model import Answer, Delivery, Operation
-from pagerproof.protocols import Call, Injector, Proceed
+from pagerproof.protocols import Call, Decision, Injector, Proceed
 from pagerproof.rng import sub_key
 from pagerproof.scenario import fault_effects as spec
 from pagerproof.scenario.fault_model import FaultModel
@@ -24,7 +24,7 @@ _WHY: Final = {
     "half_headers": "the connection closed in the middle of the headers",
     "bad_chunk": "a chunk of the answer has no valid size",
 }
-_WHY_NOT: Final = {
+WHY_NOT: Final = {
     "dns": "the host's name was not found",
     "refused": "the connection was refused",
     "timeout": "nobody answered the attempt to connect",
@@ -38,7 +38,7 @@ class NotConnected(ConnectionLost):
     """No connection came about: the service has seen nothing of the call. `how` is dns, refused or timeout."""
 
     def __init__(self, operation: str, how: Failure) -> None:
-        super().__init__(operation, _WHY_NOT[how])
+        super().__init__(operation, WHY_NOT[how])
         self.how = how
 
 
@@ -132,12 +132,12 @@ def attempts_instead(model: FaultModel, operations: frozenset[str]) -> frozenset
     return frozenset(f"{name.partition('.')[0]}.{attempt}" for name in operations for attempt in attempts)
 
 
-async def attempt(injector: Injector, call: Call) -> Failure | None:
-    """Make one attempt to connect, a call of `look_up` or `opening`, under its faults, and wait as they demand.
+async def attempt(injector: Injector, call: Call, decisions: list[Decision] | None) -> Failure | None:
+    """Make one attempt to connect, a call of `look_up` or `opening`, under what the injector decided about it.
 
-    Returns how it failed, or None where it may come about. Who made it may be cancelled meanwhile: the books say so.
+    Waits as these faults demand. Returns how the attempt failed, or None where it may come about. Who made it may be
+    cancelled meanwhile: the books say so.
     """
-    decisions = injector.decide(call)
     if decisions is None:
         return None
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from pagerproof.gates.evaluation import show_value
 from pagerproof.metrics.result import Baseline, FaultDelivery, GateResult, RunVerdict
 
 GO, NO_GO, INCONCLUSIVE, NOT_REPRODUCIBLE = 0, 1, 3, 4
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 def decide(
@@ -20,14 +23,15 @@ def decide(
     agent_stopped_run: str = "",
     reproducible: bool = True,
     calibrated: bool = False,
-    unattributed: int = 0,
+    unattributed: Mapping[str, int] = _NONE,
 ) -> RunVerdict:
     """Return the verdict; the gravest reason decides: not reproducible, then no-go, then inconclusive.
 
     An interrupted run is inconclusive whatever its gates say of the part that ran. A run without faults is a baseline,
     never a go, and a no-go where a gate fails; a gate without samples is only mentioned there. A go needs at least one
     gate that does not merely return the simulated model's own parameters, unless the policy was `calibrated`.
-    `unattributed` calls belong to no request, so that no gate knows of them: with any of them a run is inconclusive.
+    `unattributed` calls, by operation, belong to no request, so that no gate knows of them: with any of them a run is
+    inconclusive, a baseline too.
     `agent_stopped_run` is why the agent ended the whole run, which is a no-go. Internal errors (5) never get here.
     """
     if not reproducible:
@@ -45,7 +49,7 @@ def decide(
     if failed:
         return RunVerdict(word="no-go", exit_status=NO_GO, reasons=failed)
     empty = tuple(f"gate {gate.expression} has no samples" for gate in gates if gate.status == "no_samples")
-    if not with_faults:
+    if not with_faults and not unattributed:
         calm = "no faults were injected: this is the steady state, not a proof of survival"
         return RunVerdict(word="baseline", exit_status=GO, reasons=(calm, *empty))
     vacuous = (
@@ -82,10 +86,12 @@ def _not_exercised(fault: FaultDelivery) -> str:
     return ""
 
 
-def _unattributed(calls: int) -> tuple[str, ...]:
+def _unattributed(calls: Mapping[str, int]) -> tuple[str, ...]:
     if not calls:
         return ()
-    return (f"{calls:,} call{'s' * (calls != 1)} belonged to no request, so no gate knows what came of them",)
+    total = sum(calls.values())
+    named = ", ".join(f"{operation} {count:,}" for operation, count in calls.items())
+    return (f"{total:,} call{'s' * (total != 1)} belonged to no request ({named}), so no gate knows what came of them",)
 
 
 def _broken_steady_state(baseline: Baseline | None) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -16,6 +16,7 @@ _STANDARD_LIBRARY = tuple(
     os.path.join(path, "") for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")} if path
 )
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+_LOOP = os.path.join(_PACKAGE, "kernel", "loop.py")
 _SHIPPED_AGENTS = os.path.join(_PACKAGE, "agents", "")
 
 
@@ -37,14 +38,32 @@ def is_agent_code(filename: str) -> bool:
 
 
 def place_of(frame: FrameType | None) -> str:
-    """Return `file:line in function` of the innermost frame of agent code, or of the innermost at all."""
-    chosen = frame
-    while chosen is not None and not is_agent_code(chosen.f_code.co_filename):
-        chosen = chosen.f_back
-    chosen = chosen or frame
-    if chosen is None:
-        return "an unknown place"
-    return f"{chosen.f_code.co_filename}:{chosen.f_lineno} in {chosen.f_code.co_name}"
+    """Return `file:line in function` of the innermost frame of agent code, or of the innermost at all.
+
+    Where that is an installed library, the agent's own line that led there comes first.
+    """
+    stack = list(_up_to_the_loop(frame))
+    inner = next((each for each in stack if is_agent_code(each.f_code.co_filename)), None)
+    if inner is None:
+        return _shown(stack[0]) if stack else "an unknown place"
+    own = next((each for each in stack if _is_own_code(each.f_code.co_filename)), inner)
+    return _shown(own) if own is inner else f"{_shown(own)} (through {_shown(inner)})"
+
+
+def _up_to_the_loop(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None and frame.f_code.co_filename == _LOOP:  # what the agent called of it
+        frame = frame.f_back
+    while frame is not None and frame.f_code.co_filename != _LOOP:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_own_code(filename: str) -> bool:
+    return is_agent_code(filename) and not is_installed(filename)
+
+
+def _shown(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
 def name_of_task(task: asyncio.Task[Any]) -> str:

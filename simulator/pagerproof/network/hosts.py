@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from fnmatch import translate
 from functools import lru_cache
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from xxhash import xxh3_64_intdigest
 
@@ -17,6 +17,8 @@ from pagerproof.model import Answer, WireRequest
 Handler = Callable[[WireRequest, object], Awaitable[Answer]]
 """Answers a request that belongs to an owner (None: to nobody). `ConnectionLost` breaks the connection instead."""
 
+Served = TypeVar("Served")
+
 LOOPBACK: Final = "127.0.0.1"
 _LOOPBACK_NAMES: Final = ("localhost", "localhost.localdomain", "ip6-localhost")
 _BENCHMARK_NETWORK: Final = int(ipaddress.IPv4Address("198.18.0.0"))  # RFC 2544: never routed on the Internet
@@ -24,15 +26,15 @@ _ADDRESSES: Final = 2**17 - 2
 _NAME = re.compile(r"^[a-z0-9*_]([a-z0-9*_-]*[a-z0-9*_])?(\.[a-z0-9*_]([a-z0-9*_-]*[a-z0-9*_])?)*$")
 
 
-class Hosts:
-    """Host names with their handlers; a name may hold `*` for any run of characters.
+class Hosts(Generic[Served]):
+    """Host names with what serves them, such as handlers; a name may hold `*` for any run of characters.
 
     An exact name goes before a pattern, a longer pattern before a shorter one. Raises UsageError for what is no name.
     """
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
-        self._exact: dict[str, Handler] = {}
-        patterns: list[tuple[str, Handler]] = []
+    def __init__(self, handlers: Mapping[str, Served]) -> None:
+        self._exact: dict[str, Served] = {}
+        patterns: list[tuple[str, Served]] = []
         for name, handler in handlers.items():
             plain = normal(name)
             if not is_address(plain) and not _NAME.match(plain):
@@ -48,7 +50,7 @@ class Hosts:
         for name in sorted(self._exact):
             self._give_address(name)
 
-    def handler(self, host: str) -> Handler | None:
+    def handler(self, host: str) -> Served | None:
         """Return what serves this host (a name in `normal` form, or an address that was given out)."""
         found = self._exact.get(host)
         if found is not None:

@@ -57,7 +57,7 @@ class Site:
     def __init__(
         self,
         loop: SimulationLoop,
-        hosts: Hosts,
+        hosts: Hosts[Handler],
         *,
         context: Context,
         tls: Callable[[str], Tls],

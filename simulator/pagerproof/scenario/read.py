@@ -40,6 +40,10 @@ _ARRIVAL_KEYS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 }
 
 
+_ALL_TOOLS: Final = "tools"
+"""What a host is mapped to that offers the tools of every service, over MCP."""
+
+
 def _adds_nothing(_scenario: Scenario, _path: Path) -> Sequence[Added]:
     return ()
 
@@ -88,6 +92,7 @@ def check_scenario(loaded: Loaded[Scenario], known: Known) -> list[Problem]:
         *_patience(scenario.workload.patience),
         *_workload(scenario, known, loaded.path),
         *_services(scenario, known),
+        *_hosts(scenario, known),
         *_faults(scenario, known),
         *_gates(scenario, known),
     ]
@@ -262,6 +267,13 @@ def _services(scenario: Scenario, known: Known) -> Iterator[Mistake]:
         except ValidationError as error:
             for path, at, message in plain_words(error, model, section):
                 yield ("services", name, *path), message, "key" if at == "key" else "value"
+
+
+def _hosts(scenario: Scenario, known: Known) -> Iterator[Mistake]:
+    names = [*known.service_parameters, _ALL_TOOLS]
+    for host, name in scenario.network.hosts.items():
+        if known.service_parameters and name not in names:
+            yield ("network", "hosts", host), _unknown("service", name, names), "value"
 
 
 def _faults(scenario: Scenario, known: Known) -> Iterator[Mistake]:
