@@ -127,6 +127,7 @@ def crowd(folder, task, agent):
     return [{"scenario": "crowd.yaml", "agent": agent, "folder": str(folder)}]
 
 
+@pytest.mark.slow
 def test_two_thousand_simultaneous_requests_give_the_same_bytes_in_three_processes(tmp_path):
     agree(in_three_processes(crowd(tmp_path, OF_THE_LOOP, "crowd_agent.py")), "crowd")
 

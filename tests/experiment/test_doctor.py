@@ -126,6 +126,7 @@ def test_a_run_that_is_stopped_is_no_diagnosis(tmp_path):
         diagnose(plan.spec(), tmp_path / "scratch")
 
 
+@pytest.mark.slow
 def test_the_command_exits_4_on_a_difference_and_0_without_one(tmp_path):
     scenario_file(tmp_path, CALM)
     agent_file(tmp_path, PLANTED["process"][0], "bad.py")
@@ -139,6 +140,7 @@ def test_the_command_exits_4_on_a_difference_and_0_without_one(tmp_path):
     assert json.loads(good.stdout)[0]["difference"] is None
 
 
+@pytest.mark.slow
 def test_without_an_agent_it_examines_both_reference_agents(tmp_path):
     done = pagerproof("doctor", "-n", "20", "--runs", "2", "--no-progress", folder=tmp_path)
     assert done.returncode == 0, done.stderr

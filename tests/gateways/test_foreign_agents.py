@@ -127,6 +127,7 @@ def test_at_no_difficulty_every_request_ends_right_whatever_the_tools_and_their_
         assert status_of(text) is ReplyStatus.DONE, (index, text)
 
 
+@pytest.mark.slow
 def test_the_model_errs_on_the_same_draws_whether_the_tools_are_ours_or_somebody_elses() -> None:
     tools = toolset("verb_entity")
     erred = 0

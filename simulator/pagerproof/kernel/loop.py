@@ -84,6 +84,9 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self.on_blocked: Callable[[float, str], object] = lambda _seconds, _place: None
         self.batons: Batons | None = None
 
+    def __del__(self) -> None:
+        """Go without a warning: unlike a loop on a selector, an unclosed one holds nothing of the system's."""
+
     # --- the clock and the light path of simulated services
 
     def time(self) -> float:
