@@ -23,7 +23,7 @@ def outcomes(*arguments: str) -> set[str]:
         )
         for process in range(3)
     ]  # fmt: skip
-    answers = {process.communicate(timeout=280)[0].strip() for process in processes}
+    answers = {process.communicate(timeout=1_200)[0].strip() for process in processes}
     assert all(process.returncode == 0 for process in processes)
     return answers
 
@@ -38,7 +38,8 @@ def test_three_processes_agree(library, clients):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("library", ["httpx", "aiohttp"])  # httpx2 is httpx's code, and these take minutes
 def test_three_processes_agree_at_2000_clients(library):
     pytest.importorskip(library)
     answers = outcomes(library, "https", "2000")
