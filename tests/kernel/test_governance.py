@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import importlib
 import os
 import random
@@ -189,6 +190,26 @@ def test_what_was_bound_at_import_is_governed_later_and_ordinary_outside(loop, t
     assert governed_run(loop, agent()) == (7.0, 7.0)
     assert abs(library.stamp() - time.time()) < 5
     assert abs(library.Timer().clock() - time.monotonic()) < 5
+
+
+def test_a_collection_reads_no_clock_while_an_agent_is_imported(tmp_path, monkeypatch):
+    (tmp_path / "littering.py").write_text(
+        "from time import perf_counter\n"
+        "litter = [[] for _ in range(20_000)]\n"
+        "READ = perf_counter()\n"
+    )  # fmt: skip
+    monkeypatch.syspath_prepend(tmp_path)
+    with governed_imports():
+
+        def at_collection(_phase, _info):
+            time.perf_counter()
+
+        gc.callbacks.append(at_collection)
+        try:
+            assert importlib.import_module("littering").READ == 0.0
+        finally:
+            gc.callbacks.remove(at_collection)
+    assert gc.isenabled()
 
 
 def test_identifiers_made_in_rust_are_replaced_when_their_module_is_imported(loop, tmp_path, monkeypatch):

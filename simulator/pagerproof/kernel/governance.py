@@ -414,5 +414,11 @@ def governed_imports() -> Iterator[None]:
     if _governor is not None:
         yield
         return
-    with governed(_Importing()):
-        yield
+    collects = gc.isenabled()
+    gc.disable()  # somebody's callback at a collection would read the clock whenever the collector liked
+    try:
+        with governed(_Importing()):
+            yield
+    finally:
+        if collects:
+            gc.enable()
